@@ -72,7 +72,7 @@ const (
 	AccessControlRequestHeaders
 	AccessControlRequestMethod
 	Age
-	Allow_
+	AllowMethods
 	Authorization
 	CacheControl
 	Connection
@@ -149,7 +149,7 @@ var names = [countNames]struct{ lower, written string }{
 	AccessControlRequestHeaders: {"access-control-request-headers", "Access-Control-Request-Headers"},
 	AccessControlRequestMethod:  {"access-control-request-method", "Access-Control-Request-Method"},
 	Age:                         {"age", "Age"},
-	Allow_:                      {"allow", "Allow"},
+	AllowMethods:                {"allow", "Allow"},
 	Authorization:               {"authorization", "Authorization"},
 	CacheControl:                {"cache-control", "Cache-Control"},
 	Connection:                  {"connection", "Connection"},
