@@ -85,17 +85,20 @@ func listReasons(w io.Writer) error {
 // a code ("owner") counts as near, whatever its distance.
 func nearest(typed string) string {
 	typed = strings.ToLower(strings.TrimSpace(typed))
+	if typed == "" {
+		return ""
+	}
 	best, least := "", 1+len(typed)/3
 	for _, r := range exchange.Reasons() {
 		code := r.Code()
 		if _, after, _ := strings.Cut(code, "."); after == typed {
 			return code
 		}
-		if d := distance(typed, code); d <= least && (best == "" || d < least) && typed != "" {
+		if d := distance(typed, code); d <= least && (best == "" || d < least) {
 			best, least = code, d
 		}
 	}
-	if best != "" || typed == "" {
+	if best != "" {
 		return best
 	}
 	for _, r := range exchange.Reasons() {
