@@ -114,18 +114,18 @@ type Document struct {
 	name   string
 	chunks [][]cell
 	n      uint32
-	srcs   []*source
+	srcs   []placed
 	texts  []string // texts that do not stand in a source as they are
 	dups   []Duplicate
 	index  map[uint32][]uint32 // hash tables of large objects: cells of keys
-	root   uint32
+	first  map[uint32]uint32   // first children that do not follow their parent, where edited
 }
 
 // Name returns the name that the document was parsed under.
 func (d *Document) Name() string { return d.name }
 
 // Root returns the document's one value.
-func (d *Document) Root() Node { return Node{d, d.root} }
+func (d *Document) Root() Node { return Node{d, 0} }
 
 // Duplicates returns the keys that stand twice in an object, in the order of
 // their places.
@@ -196,13 +196,18 @@ func (d *Document) add(c cell) uint32 {
 	return i
 }
 
-// firstKey returns the first living child of i: an element, or a key.
+// firstChild returns the first living child of i: an element, or a key; 0 for none.
 func (d *Document) firstChild(i uint32) uint32 {
 	c := d.at(i)
 	if c.n() == 0 {
 		return 0
 	}
 	k := i + 1
+	if d.first != nil {
+		if f, ok := d.first[i]; ok {
+			k = f
+		}
+	}
 	if d.at(k).dead() {
 		return d.nextChild(c.kind(), k)
 	}
@@ -327,11 +332,16 @@ func (d *Document) lookup(obj uint32, key string) uint32 {
 	return 0
 }
 
+// placed is a source and where it begins among all sources of a document.
+type placed struct {
+	base uint32
+	*source
+}
+
 // A source is the text of one file.
 type source struct {
 	name string
 	text string
-	base uint32 // offset of its first byte among all sources
 
 	once  sync.Once
 	marks []uint32 // number of line ends before each block of markEvery bytes
@@ -345,7 +355,7 @@ func (d *Document) source(off uint32) (*source, uint32) {
 	for i+1 < len(d.srcs) && d.srcs[i+1].base <= off {
 		i++
 	}
-	return d.srcs[i], off - d.srcs[i].base
+	return d.srcs[i].source, off - d.srcs[i].base
 }
 
 func (d *Document) pos(off uint32) Pos {

@@ -19,7 +19,7 @@ import (
 func ParseJSON(name string, src []byte) (*Document, error) {
 	// The tree refers to the text; a copy would double the cost of large files.
 	s := &source{name: name, text: unsafe.String(unsafe.SliceData(src), len(src))}
-	p := jsonParser{doc: &Document{name: name, srcs: []*source{s}}, s: s.text}
+	p := jsonParser{doc: &Document{name: name, srcs: []placed{{0, s}}}, s: s.text}
 	if len(src) > MaxBytes {
 		p.i = 0
 		return nil, p.fail("the file is larger than 64 MiB", "split it over several files with $ref")

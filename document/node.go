@@ -158,7 +158,7 @@ func (n Node) Elements() iter.Seq2[int, Node] {
 // Parent returns the object or array that the value stands in, or the zero
 // Node for the root.
 func (n Node) Parent() Node {
-	if n.doc == nil || n.i == n.doc.root {
+	if n.doc == nil || n.i == 0 {
 		return Node{}
 	}
 	return Node{n.doc, n.doc.at(n.i).parent}

@@ -30,7 +30,7 @@ const maxAliased = 1 << 20
 // [*SyntaxError].
 func ParseYAML(name string, src []byte) (doc *Document, err error) {
 	s := &source{name: name, text: unsafe.String(unsafe.SliceData(src), len(src))}
-	p := yamlParser{doc: &Document{name: name, srcs: []*source{s}}, src: s}
+	p := yamlParser{doc: &Document{name: name, srcs: []placed{{0, s}}}, src: s}
 	if len(src) > MaxBytes {
 		return nil, p.fail(0, "the file is larger than 64 MiB", "split it over several files with $ref")
 	}
