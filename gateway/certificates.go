@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A KeyPair names the PEM files of a certificate chain and its key.
+type KeyPair struct {
+	Cert, Key string
+}
+
+// Certificates are the certificates of a listener, read from files and read
+// again by [Certificates.Load]. Connections that are open keep theirs; new
+// handshakes get the new ones. Its methods may be called at once.
+type Certificates struct {
+	pairs   []KeyPair
+	now     func() time.Time
+	current atomic.Pointer[certificates]
+}
+
+// certificates is one reading of the files. It never changes.
+type certificates struct {
+	sum  [sha256.Size]byte // of all files
+	list []tls.Certificate
+	// several is set where they name more than one host, so that a
+	// connection made for one may be used to reach another.
+	several bool
+}
+
+// LoadCertificates reads the certificates for the first time. At least one is
+// needed.
+func LoadCertificates(pairs []KeyPair) (*Certificates, error) {
+	if len(pairs) == 0 {
+		return nil, errors.New("no certificate is configured")
+	}
+	c := &Certificates{pairs: slices.Clone(pairs), now: time.Now}
+	if _, err := c.Load(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Load reads the files again and reports whether they hold something new. A
+// pair that does not match, cannot be read, or has expired changes nothing:
+// the certificates in use stay, and the error joins every fault.
+func (c *Certificates) Load() (changed bool, err error) {
+	next, hash, names := &certificates{}, sha256.New(), map[string]bool{}
+	var errs []error
+	for _, p := range c.pairs {
+		cert, err1 := os.ReadFile(p.Cert)
+		key, err2 := os.ReadFile(p.Key)
+		if err := errors.Join(err1, err2); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintf(hash, "%d %d ", len(cert), len(key))
+		hash.Write(cert)
+		hash.Write(key)
+		pair, err := tls.X509KeyPair(cert, key)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s and %s: %w", p.Cert, p.Key, err))
+			continue
+		}
+		if until := pair.Leaf.NotAfter; c.now().After(until) {
+			errs = append(errs, fmt.Errorf("%s: the certificate expired on %s", p.Cert, until.Format(time.DateOnly)))
+			continue
+		}
+		for _, name := range pair.Leaf.DNSNames {
+			names[strings.ToLower(name)] = true
+		}
+		next.list = append(next.list, pair)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return false, err
+	}
+	next.several = len(names) > 1
+	hash.Sum(next.sum[:0])
+	if old := c.current.Load(); old != nil && old.sum == next.sum {
+		return false, nil
+	}
+	c.current.Store(next)
+	return true, nil
+}
+
+// Files are the files to watch.
+func (c *Certificates) Files() (names []string) {
+	for _, p := range c.pairs {
+		names = append(names, p.Cert, p.Key)
+	}
+	return names
+}
+
+// Leaves are the certificates in use, for metrics.
+func (c *Certificates) Leaves() (leaves []*x509.Certificate) {
+	for _, p := range c.current.Load().list {
+		leaves = append(leaves, p.Leaf)
+	}
+	return leaves
+}
+
+// several reports whether the names of the certificates are more than one.
+func (c *Certificates) several() bool { return c.current.Load().several }
+
+// get picks the certificate for a handshake: the first that the client can
+// use, else the first, so that the client sees whose server it has reached.
+func (c *Certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	list := c.current.Load().list
+	for i := range list {
+		if hello.SupportsCertificate(&list[i]) == nil {
+			return &list[i], nil
+		}
+	}
+	return &list[0], nil
+}
+
+// config is the TLS of a listener. Session tickets are left to the library,
+// which rotates their keys each day.
+func (c *Certificates) config(http2 bool, minVersion uint16) *tls.Config {
+	protos := []string{"http/1.1"}
+	if http2 {
+		protos = []string{"h2", "http/1.1"}
+	}
+	return &tls.Config{
+		GetCertificate: c.get,
+		NextProtos:     protos,
+		MinVersion:     max(minVersion, tls.VersionTLS12),
+	}
+}
+
+// misdirected reports whether a request is for another host than the
+// connection was made for (RFC 9110 section 7.4). It can only be told where
+// the client named one.
+func misdirected(certs *Certificates, state *tls.ConnectionState, host []byte) bool {
+	if certs == nil || state == nil || state.ServerName == "" || !certs.several() {
+		return false
+	}
+	return !sameHost(host, state.ServerName)
+}
+
+// sameHost compares the authority of a request, which may have a port, with a
+// server name, without regard to case and a final dot.
+func sameHost(authority []byte, name string) bool {
+	if i := len(authority) - 1; i >= 0 && authority[i] != ']' {
+		for ; i >= 0 && '0' <= authority[i] && authority[i] <= '9'; i-- {
+		}
+		if i >= 0 && authority[i] == ':' {
+			authority = authority[:i]
+		}
+	}
+	if n := len(authority); n > 0 && authority[n-1] == '.' {
+		authority = authority[:n-1]
+	}
+	name = strings.TrimSuffix(name, ".")
+	if len(authority) != len(name) {
+		return false
+	}
+	for i := range authority {
+		a, b := authority[i], name[i]
+		if 'A' <= a && a <= 'Z' {
+			a |= 0x20
+		}
+		if 'A' <= b && b <= 'Z' {
+			b |= 0x20
+		}
+		if a != b {
+			return false
+		}
+	}
+	return true
+}

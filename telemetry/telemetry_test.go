@@ -1,0 +1,99 @@
+package telemetry
+
+import (
+	"io"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+)
+
+func scrape(t *testing.T, s Snapshot) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	New("v1.2.3", func() Snapshot { return s }).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	b, err := io.ReadAll(w.Result().Body)
+	if err != nil || w.Code != 200 {
+		t.Fatalf("scraped %d, %v: %s", w.Code, err, b)
+	}
+	return string(b)
+}
+
+var full = Snapshot{
+	Exchanges: []Exchanges{{"shop", "getOrder", "deny", "authz.owner", "enforce", 7}, {"shop", "", "deny", "contract.unknown_operation", "enforce", 2}},
+	Hits:      []Hits{{"shop", "ownership", "authz.owner", "observe", 3}},
+	Durations: []Histogram{{API: "shop", Bounds: []float64{0.001, 0.01}, Buckets: []uint64{5, 3, 1}, Sum: 0.5}},
+	Upstream:  []Histogram{{API: "shop", Bounds: []float64{0.001, 0.01}, Buckets: []uint64{0, 0, 0}}},
+	Changed:   []Changed{{"shop", "redacted", 4}},
+	Events:    []Events{{"stdout", "written", 9}},
+	Plan: Plan{Hash: "abc", Since: time.Unix(1700000000, 0), Faults: map[string]int{"warning": 2},
+		APIs: []API{{Name: "shop", Operations: 12, Unenforced: 25, Unprotected: 1, Available: true}}},
+	Reloads:     Reloads{Done: 1, Failed: 2, Last: time.Unix(1700000001, 0)},
+	Listeners:   []Listener{{Address: ":8080", Open: map[string]int64{"http/1.1": 3}, Accepted: map[string]uint64{"http/1.1": 30, "h2": 1}, Refused: 4}},
+	Upstreams:   []Upstream{{Address: "http://127.0.0.1:9000", Idle: 1, Busy: 2, Dialed: 3, Failed: 4}},
+	Certificate: []Certificate{{"shop.example", time.Unix(1800000000, 0)}},
+	Ready:       true,
+}
+
+func TestEveryCounterIsShown(t *testing.T) {
+	got := scrape(t, full)
+	for _, want := range []string{
+		`sallyport_exchanges_total{api="shop",mode="enforce",operation="getOrder",reason="authz.owner",verdict="deny"} 7`,
+		`sallyport_control_hits_total{api="shop",control="ownership",mode="observe",reason="authz.owner"} 3`,
+		`sallyport_exchange_duration_seconds_bucket{api="shop",le="0.001"} 5`,
+		`sallyport_exchange_duration_seconds_bucket{api="shop",le="0.01"} 8`,
+		`sallyport_exchange_duration_seconds_bucket{api="shop",le="+Inf"} 9`,
+		`sallyport_exchange_duration_seconds_sum{api="shop"} 0.5`,
+		`sallyport_upstream_duration_seconds_count{api="shop"} 0`,
+		`sallyport_values_changed_total{api="shop",what="redacted"} 4`,
+		`sallyport_events_total{outcome="written",sink="stdout"} 9`,
+		`sallyport_plan_info{hash="abc"} 1`,
+		`sallyport_plan_diagnostics{severity="warning"} 2`,
+		`sallyport_unenforced_constraints{api="shop"} 25`,
+		`sallyport_unprotected_operations{api="shop"} 1`,
+		`sallyport_api_available{api="shop"} 1`,
+		`sallyport_reloads_total{outcome="failed"} 2`,
+		`sallyport_connections{listener=":8080",protocol="http/1.1"} 3`,
+		`sallyport_connections_accepted_total{listener=":8080",protocol="h2"} 1`,
+		`sallyport_connections_refused_total{listener=":8080"} 4`,
+		`sallyport_upstream_connections{state="busy",upstream="http://127.0.0.1:9000"} 2`,
+		`sallyport_certificate_expiry_timestamp_seconds{name="shop.example"} 1.8e+09`,
+		`sallyport_ready 1`,
+		`go_goroutines `,
+		`process_open_fds `,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("missing: %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(got)
+	}
+}
+
+// The names keep Prometheus's conventions, by its own linter.
+func TestNamesKeepConventions(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(&collector{read: func() Snapshot { return full }})
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// A family that nobody fills must not break the scrape.
+func TestNothingCounted(t *testing.T) {
+	if got := scrape(t, Snapshot{}); !strings.Contains(got, "sallyport_ready 0") {
+		t.Error(got)
+	}
+}
