@@ -1,0 +1,97 @@
+package app
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// admin is what the admin address answers: whether the process lives, whether
+// it should get traffic, and what it counted. It never shows configuration.
+type admin struct {
+	hosts   []string     // names it is reached by, beside loopback and its own address; lower case
+	ready   func() error // nil where it takes traffic
+	metrics http.Handler
+}
+
+// ServeHTTP answers. The Host must be one that the address is known by, and an
+// Origin the same, so that a page in an operator's browser can neither read
+// nor ask anything here, whatever name it resolves to this address (DNS
+// rebinding).
+func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	if !a.known(r.Host) {
+		plain(w, http.StatusForbidden, "this host is not one of the admin address's")
+		return
+	}
+	if origin := r.Header.Get("Origin"); origin != "" {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host != r.Host {
+			plain(w, http.StatusForbidden, "another origin may not ask here")
+			return
+		}
+	}
+	var serve http.HandlerFunc
+	switch r.URL.Path {
+	case "/healthz":
+		serve = func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") }
+	case "/readyz":
+		serve = func(w http.ResponseWriter, _ *http.Request) {
+			if err := a.ready(); err != nil {
+				plain(w, http.StatusServiceUnavailable, err.Error())
+				return
+			}
+			plain(w, http.StatusOK, "ready")
+		}
+	case "/metrics":
+		serve = a.metrics.ServeHTTP
+	default:
+		plain(w, http.StatusNotFound, "there is nothing here")
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		plain(w, http.StatusMethodNotAllowed, "only GET and HEAD")
+		return
+	}
+	serve(w, r)
+}
+
+// known reports whether an authority names the admin address.
+func (a *admin) known(authority string) bool {
+	host := authority
+	if h, _, err := net.SplitHostPort(authority); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+		return true
+	}
+	return host == "localhost" || slices.Contains(a.hosts, host)
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	io.WriteString(w, text+"\n")
+}
+
+// server wraps the admin handler with bounds of its own, which are narrow:
+// only operators and their tools call here.
+func (a *admin) server() *http.Server {
+	return &http.Server{
+		Handler:           a,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+}

@@ -1,0 +1,66 @@
+package app
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// G2, G11, T1: what the admin address answers, and to whom.
+func TestG2AdminAnswersOnlyItsOwnHosts(t *testing.T) {
+	ready := error(nil)
+	a := &admin{
+		hosts:   []string{"10.1.2.3"},
+		ready:   func() error { return ready },
+		metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { plain(w, 200, "metrics") }),
+	}
+	for _, c := range []struct {
+		method, host, origin, path string
+		want                       int
+	}{
+		{"GET", "127.0.0.1:9090", "", "/healthz", 200},
+		{"HEAD", "127.0.0.1:9090", "", "/healthz", 200},
+		{"GET", "localhost:9090", "", "/readyz", 200},
+		{"GET", "LOCALHOST", "", "/metrics", 200},
+		{"GET", "[::1]:9090", "", "/metrics", 200},
+		{"GET", "10.1.2.3:9090", "", "/metrics", 200},
+		{"GET", "localhost:9090", "http://localhost:9090", "/metrics", 200},
+
+		{"GET", "evil", "", "/healthz", 403},
+		{"GET", "evil.example:9090", "", "/metrics", 403},
+		{"GET", "127.0.0.1.evil.example", "", "/metrics", 403},
+		{"GET", "", "", "/metrics", 403},
+		{"GET", "localhost:9090", "http://evil", "/metrics", 403},
+		{"GET", "localhost:9090", "null", "/metrics", 403},
+		{"GET", "localhost:9090", "http://localhost:8080", "/healthz", 403},
+
+		{"GET", "localhost:9090", "", "/", 404},
+		{"GET", "localhost:9090", "", "/metrics/", 404},
+		{"GET", "localhost:9090", "", "/healthz/../metrics", 404},
+		{"GET", "localhost:9090", "", "/debug/pprof/", 404},
+		{"GET", "localhost:9090", "", "/config", 404},
+		{"POST", "localhost:9090", "", "/healthz", 405},
+		{"DELETE", "localhost:9090", "", "/metrics", 405},
+	} {
+		r := httptest.NewRequest(c.method, "/", nil)
+		r.Host, r.URL.Path = c.host, c.path
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%s %s at %q from %q: %d, want %d", c.method, c.path, c.host, c.origin, w.Code, c.want)
+		}
+	}
+
+	ready = errors.New("draining")
+	r := httptest.NewRequest("GET", "/readyz", nil)
+	r.Host = "localhost"
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	if w.Code != 503 || w.Body.String() != "draining\n" {
+		t.Errorf("not ready: %d %q", w.Code, w.Body)
+	}
+}
