@@ -26,10 +26,24 @@ type API struct {
 	Dialect    jsonschema.Dialect
 	Servers    []Server
 	Operations []*Operation
-	Schemes    map[string]*Scheme
+	// Closed are declared operations that cannot be guarded. A diagnostic
+	// says why; requests for them are refused like those for unknown ones.
+	Closed  []*Operation
+	Schemes map[string]*Scheme
 	// Documents are all documents that the contract spreads over, by the URI
 	// that references resolve to.
 	Documents map[string]*document.Document
+}
+
+// URI returns the URI that relative references in d resolve against, and ""
+// for a document that is not of this contract.
+func (a *API) URI(d *document.Document) string {
+	for uri, known := range a.Documents {
+		if known == d {
+			return uri
+		}
+	}
+	return ""
 }
 
 // A Server is a base that callers reach the API at, as the contract says it.
@@ -109,7 +123,10 @@ type Body struct {
 
 // A Media is one media type of a body.
 type Media struct {
-	Type     string // lower case, without parameters; may be a range: "image/*"
+	Type string // lower case, without parameters; may be a range: "image/*"
+	// Params are the type's parameters where they tell it from others:
+	// "stream=watch". A charset is not among them.
+	Params   string
 	Schema   document.Node
 	Items    document.Node // itemSchema of OpenAPI 3.2: each item of a stream
 	Encoding map[string]*Encoding
@@ -118,8 +135,8 @@ type Media struct {
 
 // An Encoding says how one property of a form or multipart body is written.
 type Encoding struct {
-	ContentType   string
-	Style         string
+	ContentType   string // "" where the contract does not say it
+	Style         string // "" in a multipart body where the contract does not say it
 	Explode       bool
 	AllowReserved bool
 	Headers       []*Parameter
