@@ -24,8 +24,10 @@ type Snapshot struct {
 	Exchanges   []Exchanges
 	Hits        []Hits
 	Durations   []Histogram // whole exchanges, by API
-	Upstream    []Histogram // waiting for the head of the upstream's answer, by API
+	Waits       []Wait
 	Changed     []Changed
+	Unmatched   uint64 // requests that belonged to no API
+	Panics      uint64 // exchanges that ended in one, and were refused
 	Events      []Events
 	Plan        Plan
 	Reloads     Reloads
@@ -41,17 +43,26 @@ type Exchanges struct {
 	Operation string // "" where none matched
 	Verdict   string // "allow" or "deny"
 	Reason    string // code of the catalogue
-	Mode      string // "enforce", "observe" or "off"
+	Mode      string // of the operation: "enforce", "observe" or "off"
+	Status    string // class of what the caller got: "2xx"
 	Count     uint64
 }
 
-// Hits are what single controls found.
+// Hits are what controls found in exchanges that they did not refuse: they
+// only observe, or they change what passes.
 type Hits struct {
-	API     string
-	Control string
-	Reason  string
-	Mode    string // "enforce" where it was applied, "observe" where it was only told
-	Count   uint64
+	API       string
+	Operation string
+	Reason    string
+	Mode      string
+	Count     uint64
+}
+
+// A Wait is the time spent waiting for upstreams.
+type Wait struct {
+	API   string
+	Count uint64
+	Sum   float64 // seconds
 }
 
 // A Histogram is how long something took.
@@ -65,7 +76,7 @@ type Histogram struct {
 // Changed is what the response and request doors took out or masked.
 type Changed struct {
 	API   string
-	What  string // "stripped", "redacted" or "unread"
+	What  string // "stripped" or "redacted"
 	Count uint64
 }
 
@@ -154,12 +165,14 @@ func describe(name, help string, labels ...string) metric {
 }
 
 var (
-	exchanges    = describe("exchanges_total", "Exchanges by how they ended.", "api", "operation", "verdict", "reason", "mode")
-	hits         = describe("control_hits_total", "What single controls found, applied (enforce) or only told (observe).", "api", "control", "reason", "mode")
+	exchanges    = describe("exchanges_total", "Exchanges by how they ended.", "api", "operation", "verdict", "reason", "mode", "status")
+	hits         = describe("hits_total", "What controls found in exchanges that they did not refuse.", "api", "operation", "reason", "mode")
 	durations    = describe("exchange_duration_seconds", "Time from a whole request head to the end of the answer.", "api")
 	upstream     = describe("upstream_duration_seconds", "Time waiting for the head of the upstream's answer.", "api")
-	changed      = describe("values_changed_total", "Properties stripped, values redacted, bodies passed on unread by policy.", "api", "what")
+	changed      = describe("values_changed_total", "Properties stripped and values redacted.", "api", "what")
 	events       = describe("events_total", "Events by what became of them.", "sink", "outcome")
+	unmatched    = describe("unmatched_requests_total", "Requests that belonged to no API.")
+	panics       = describe("panics_total", "Exchanges that ended in a panic of ours, and were refused.")
 	planInfo     = describe("plan_info", "1, with the hash of the plan that requests are judged by.", "hash")
 	planSince    = describe("plan_loaded_timestamp_seconds", "When the plan in use was loaded.")
 	planFaults   = describe("plan_diagnostics", "Diagnostics of the last load, by severity.", "severity")
@@ -179,7 +192,7 @@ var (
 	ready        = describe("ready", "1 where /readyz says so.")
 	buildInfo    = describe("build_info", "1, with the version and the toolchain.", "version", "go")
 
-	families = []metric{exchanges, hits, durations, upstream, changed, events, planInfo, planSince, planFaults, apiUp, operations,
+	families = []metric{exchanges, hits, durations, upstream, changed, events, unmatched, panics, planInfo, planSince, planFaults, apiUp, operations,
 		unenforced, unprotected, reloads, reloadLast, open, accepted, refused, poolConns, poolDialed, poolFailed, certificates, ready, buildInfo}
 )
 
@@ -196,33 +209,34 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(m metric, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(m.Desc, prometheus.GaugeValue, v, labels...)
 	}
-	histogram := func(m metric, hs []Histogram) {
-		for _, h := range hs {
-			upTo, total := make(map[float64]uint64, len(h.Bounds)), uint64(0)
-			for i, n := range h.Buckets {
-				if total += n; i < len(h.Bounds) {
-					upTo[h.Bounds[i]] = total
-				}
-			}
-			ch <- prometheus.MustNewConstHistogram(m.Desc, total, h.Sum, upTo, h.API)
-		}
-	}
 
 	s := c.read()
 	for _, e := range s.Exchanges {
-		count(exchanges, e.Count, e.API, e.Operation, e.Verdict, e.Reason, e.Mode)
+		count(exchanges, e.Count, e.API, e.Operation, e.Verdict, e.Reason, e.Mode, e.Status)
 	}
 	for _, h := range s.Hits {
-		count(hits, h.Count, h.API, h.Control, h.Reason, h.Mode)
+		count(hits, h.Count, h.API, h.Operation, h.Reason, h.Mode)
 	}
-	histogram(durations, s.Durations)
-	histogram(upstream, s.Upstream)
+	for _, h := range s.Durations {
+		upTo, total := make(map[float64]uint64, len(h.Bounds)), uint64(0)
+		for i, n := range h.Buckets {
+			if total += n; i < len(h.Bounds) {
+				upTo[h.Bounds[i]] = total
+			}
+		}
+		ch <- prometheus.MustNewConstHistogram(durations.Desc, total, h.Sum, upTo, h.API)
+	}
+	for _, w := range s.Waits {
+		ch <- prometheus.MustNewConstSummary(upstream.Desc, w.Count, w.Sum, nil, w.API)
+	}
 	for _, x := range s.Changed {
 		count(changed, x.Count, x.API, x.What)
 	}
 	for _, e := range s.Events {
 		count(events, e.Count, e.Sink, e.Outcome)
 	}
+	count(unmatched, s.Unmatched)
+	count(panics, s.Panics)
 	gauge(planInfo, 1, s.Plan.Hash)
 	gauge(planSince, seconds(s.Plan.Since))
 	for _, severity := range slices.Sorted(maps.Keys(s.Plan.Faults)) {

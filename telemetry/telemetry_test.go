@@ -23,10 +23,12 @@ func scrape(t *testing.T, s Snapshot) string {
 }
 
 var full = Snapshot{
-	Exchanges: []Exchanges{{"shop", "getOrder", "deny", "authz.owner", "enforce", 7}, {"shop", "", "deny", "contract.unknown_operation", "enforce", 2}},
-	Hits:      []Hits{{"shop", "ownership", "authz.owner", "observe", 3}},
+	Exchanges: []Exchanges{{"shop", "getOrder", "deny", "authz.owner", "enforce", "4xx", 7}, {"shop", "", "deny", "contract.unknown_operation", "enforce", "4xx", 2}},
+	Hits:      []Hits{{"shop", "getOrder", "authz.owner", "observe", 3}},
 	Durations: []Histogram{{API: "shop", Bounds: []float64{0.001, 0.01}, Buckets: []uint64{5, 3, 1}, Sum: 0.5}},
-	Upstream:  []Histogram{{API: "shop", Bounds: []float64{0.001, 0.01}, Buckets: []uint64{0, 0, 0}}},
+	Waits:     []Wait{{"shop", 9, 0.25}},
+	Unmatched: 5,
+	Panics:    6,
 	Changed:   []Changed{{"shop", "redacted", 4}},
 	Events:    []Events{{"stdout", "written", 9}},
 	Plan: Plan{Hash: "abc", Since: time.Unix(1700000000, 0), Faults: map[string]int{"warning": 2},
@@ -41,13 +43,16 @@ var full = Snapshot{
 func TestEveryCounterIsShown(t *testing.T) {
 	got := scrape(t, full)
 	for _, want := range []string{
-		`sallyport_exchanges_total{api="shop",mode="enforce",operation="getOrder",reason="authz.owner",verdict="deny"} 7`,
-		`sallyport_control_hits_total{api="shop",control="ownership",mode="observe",reason="authz.owner"} 3`,
+		`sallyport_exchanges_total{api="shop",mode="enforce",operation="getOrder",reason="authz.owner",status="4xx",verdict="deny"} 7`,
+		`sallyport_hits_total{api="shop",mode="observe",operation="getOrder",reason="authz.owner"} 3`,
 		`sallyport_exchange_duration_seconds_bucket{api="shop",le="0.001"} 5`,
 		`sallyport_exchange_duration_seconds_bucket{api="shop",le="0.01"} 8`,
 		`sallyport_exchange_duration_seconds_bucket{api="shop",le="+Inf"} 9`,
 		`sallyport_exchange_duration_seconds_sum{api="shop"} 0.5`,
-		`sallyport_upstream_duration_seconds_count{api="shop"} 0`,
+		`sallyport_upstream_duration_seconds_count{api="shop"} 9`,
+		`sallyport_upstream_duration_seconds_sum{api="shop"} 0.25`,
+		`sallyport_unmatched_requests_total 5`,
+		`sallyport_panics_total 6`,
 		`sallyport_values_changed_total{api="shop",what="redacted"} 4`,
 		`sallyport_events_total{outcome="written",sink="stdout"} 9`,
 		`sallyport_plan_info{hash="abc"} 1`,
