@@ -93,7 +93,7 @@ const (
 	Draining
 	Internal
 
-	countReasons
+	NumReasons // how many there are
 )
 
 // An Entry is what the catalogue says of a reason.
@@ -109,7 +109,7 @@ type Entry struct {
 
 // Entry returns the reason's line of the catalogue.
 func (r Reason) Entry() Entry {
-	if r >= countReasons {
+	if r >= NumReasons {
 		r = Undecided
 	}
 	return catalogue[r]
@@ -122,8 +122,8 @@ func (r Reason) String() string { return r.Entry().Code }
 
 // Reasons returns every reason, in the order of the catalogue.
 func Reasons() []Reason {
-	rs := make([]Reason, 0, countReasons)
-	for r := Undecided; r < countReasons; r++ {
+	rs := make([]Reason, 0, NumReasons)
+	for r := Undecided; r < NumReasons; r++ {
 		rs = append(rs, r)
 	}
 	return rs
@@ -131,7 +131,7 @@ func Reasons() []Reason {
 
 // ReasonOf returns the reason that has a code.
 func ReasonOf(code string) (Reason, bool) {
-	for r := Undecided; r < countReasons; r++ {
+	for r := Undecided; r < NumReasons; r++ {
 		if catalogue[r].Code == code {
 			return r, true
 		}
@@ -160,7 +160,7 @@ const (
 
 // catalogue is the one table of reasons; docs/reasons.md and the command
 // explain are made from it.
-var catalogue = [countReasons]Entry{
+var catalogue = [NumReasons]Entry{
 	Undecided: {"internal.undecided", 500, gInternal, "", "The request could not be decided",
 		"No control decided this exchange, so it was refused.", "This is a fault of Sallyport: report it with the request id."},
 	OK: {"ok", 0, gOK, "", "Allowed", "Every control let the exchange pass.", ""},
