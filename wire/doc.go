@@ -59,7 +59,7 @@
 //	defer resp.Close()                       // gives the connection back
 //	resp.Status, resp.Header, resp.Length    // an exchange.Response, borrowed until Close
 //	body, err := resp.ReadAll(scratch[:0], max)
-//	resp.Body() io.Reader                    // instead of ReadAll; goes well with Conn.Stream
+//	resp.Stream() io.Reader                  // instead of ReadAll; goes well with Conn.Stream
 //	wire.UpstreamReason(err)                 // exchange.Upstream*
 //
 // # Between them
