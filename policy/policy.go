@@ -184,8 +184,9 @@ type Limit struct {
 // A Key is a part of what a limit counts by.
 type Key struct {
 	Kind    KeyKind
-	Pointer string // for KeyRequest: JSON Pointer into the request body
-	Name    string // for KeyHeader, in lower case; for KeyParameter as declared
+	In      PlaceIn // for KeyParameter: InPath or InQuery
+	Pointer string  // for KeyRequest: JSON Pointer into the request body
+	Name    string  // for KeyHeader, in lower case; for KeyParameter as declared
 }
 
 // A KeyKind is where a part of a limit's key comes from.
