@@ -61,7 +61,8 @@ type Reply struct {
 	// on what it reads from the upstream, untouched.
 	Body     []byte
 	Streamed bool
-	Ours     bool // Sallyport's own answer, not the upstream's
+	Length   int64 // of what is streamed, or would be for HEAD; -1 where it is not known
+	Ours     bool  // Sallyport's own answer, not the upstream's
 }
 
 // Options say what a Guard needs. Only Plan is required.
@@ -268,7 +269,6 @@ func (p *Pass) End() {
 		fields: p.fields[:0], text: kept(p.text), scratch: kept(p.scratch), pathBuf: kept(p.pathBuf), queryBuf: kept(p.queryBuf),
 		hostBuf: kept(p.hostBuf), jsonBuf: kept(p.jsonBuf), outBuf: kept(p.outBuf), plainBuf: kept(p.plainBuf), keyBuf: kept(p.keyBuf),
 		typeBuf: kept(p.typeBuf), keyText: kept(p.keyText), decodeBuf: kept(p.decodeBuf),
-		Request: exchange.Request{Header: p.Request.Header[:0]}, Response: exchange.Response{Header: p.Response.Header[:0]},
 	}
 	p.g.passes.Put(p)
 }

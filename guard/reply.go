@@ -374,11 +374,16 @@ func (p *Pass) passed() Reply {
 	p.corsAnswer()
 	r.Header = p.fields
 	switch {
-	case p.Response.Status == 204, p.Response.Status == 304, p.Request.Method == "HEAD", p.Response.Length == 0:
+	case p.Response.Status == 204, p.Response.Status == 304, p.Response.Length == 0 && p.Request.Method != "HEAD":
+	case p.Request.Method == "HEAD":
+		r.Streamed, r.Length = true, p.Response.Length
+		if p.altered {
+			r.Length = -1
+		}
 	case p.altered && p.readAnswer, p.readAnswer:
 		r.Body = p.body
 	default:
-		r.Streamed = true
+		r.Streamed, r.Length = true, p.Response.Length
 	}
 	return r
 }
