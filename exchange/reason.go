@@ -8,6 +8,7 @@ type Reason uint8
 // documents show and which never change, stand in the catalogue.
 const (
 	Undecided Reason = iota
+	Internal
 	OK
 
 	WireMalformed
@@ -91,7 +92,6 @@ const (
 
 	ConfigUnavailable
 	Draining
-	Internal
 
 	NumReasons // how many there are
 )
@@ -163,6 +163,8 @@ const (
 var catalogue = [NumReasons]Entry{
 	Undecided: {"internal.undecided", 500, gInternal, "", "The request could not be decided",
 		"No control decided this exchange, so it was refused.", "This is a fault of Sallyport: report it with the request id."},
+	Internal: {"internal.fault", 500, gInternal, "", "The request could not be handled",
+		"Something in Sallyport failed; the exchange was refused.", "Report it with the request id."},
 	OK: {"ok", 0, gOK, "", "Allowed", "Every control let the exchange pass.", ""},
 
 	WireMalformed: {"wire.malformed", 400, gInvalid, misconf, "The request is not valid HTTP",
@@ -319,6 +321,4 @@ var catalogue = [NumReasons]Entry{
 		"The API's contract or policy could not be compiled, so it is closed.", "Run sallyport check; the log has the faults."},
 	Draining: {"server.draining", 503, gUnavailable, "", "The server is going down",
 		"Sallyport is stopping and takes no new requests.", "Ask another node."},
-	Internal: {"internal.fault", 500, gInternal, "", "The request could not be handled",
-		"Something in Sallyport failed; the exchange was refused.", "Report it with the request id."},
 }
