@@ -119,18 +119,14 @@ func within(a netip.Addr, ps []netip.Prefix) bool {
 	return false
 }
 
-// appendForwardedFor appends the X-Forwarded-For that goes upstream: the part
-// of the chain that was believed, and the peer of the connection. What the
-// caller made up in front of it is left out.
-func appendForwardedFor(dst []byte, remote netip.Addr, h exchange.Header, field, at int) []byte {
-	if field >= 0 {
-		dst = append(dst, bytes.Trim(h[field].Value[at:], " \t")...)
-		for i := field + 1; i < len(h); i++ {
-			if h[i].ID == exchange.XForwardedFor && len(h[i].Value) > 0 {
-				dst = append(append(dst, ", "...), h[i].Value...)
-			}
+// appendChain appends the part of the chain of addresses that was believed. The
+// nearest proxy, the peer of the connection, is not in it.
+func appendChain(dst []byte, h exchange.Header, field, at int) []byte {
+	dst = append(dst, bytes.Trim(h[field].Value[at:], " \t")...)
+	for i := field + 1; i < len(h); i++ {
+		if h[i].ID == exchange.XForwardedFor && len(h[i].Value) > 0 {
+			dst = append(append(dst, ", "...), h[i].Value...)
 		}
-		dst = append(dst, ", "...)
 	}
-	return remote.Unmap().WithZone("").AppendTo(dst)
+	return dst
 }

@@ -124,14 +124,9 @@ func (c *Certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 
 // config is the TLS of a listener. Session tickets are left to the library,
 // which rotates their keys each day.
-func (c *Certificates) config(http2 bool, minVersion uint16) *tls.Config {
-	protos := []string{"http/1.1"}
-	if http2 {
-		protos = []string{"h2", "http/1.1"}
-	}
+func (c *Certificates) config(minVersion uint16) *tls.Config {
 	return &tls.Config{
 		GetCertificate: c.get,
-		NextProtos:     protos,
 		MinVersion:     max(minVersion, tls.VersionTLS12),
 	}
 }

@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+
+	"github.com/sallyport/sallyport/exchange"
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/wire"
+)
+
+// work is what an exchange needs beside its pass. It is used again.
+type work struct {
+	req      exchange.Request // as it goes upstream
+	up       wire.UpstreamRequest
+	answer   wire.Response
+	header   exchange.Header // that goes upstream, then back
+	believed exchange.Header // with the chain of addresses that was believed
+	text     []byte          // header values that are made up here
+}
+
+func (w *work) release() {
+	clear(w.header)
+	clear(w.believed)
+	*w = work{header: w.header[:0], believed: w.believed[:0], text: w.text[:0]}
+}
+
+// serve is the way of one exchange: in through the request door, to the
+// upstream, and out through the response door.
+func (d *Door) serve(ctx context.Context, c front) {
+	g := d.gateway
+	w := g.works.Get().(*work)
+	p := g.guard.Begin()
+	defer g.end(p, w, c)
+
+	began := p.Request.Began
+	p.Request = *c.Request()
+	p.Request.Began = began
+	peer := p.Request.Remote
+	caller, chain, at := forwarded(peer.Addr(), p.Request.Header, d.trusted)
+	p.Remote(netip.AddrPortFrom(caller, peer.Port()))
+
+	if misdirected(d.certs, p.Request.TLS, p.Request.Host) {
+		send(p, c, p.RefuseHead(exchange.WireMisdirected))
+		return
+	}
+	step := p.Head(ctx)
+	if step == guard.ReadBody {
+		body, err := c.ReadBody(nil, p.MaxBody())
+		step = p.Body(ctx, body, requestFault(err))
+	}
+	if step != guard.Forward {
+		send(p, c, p.Reply())
+		return
+	}
+
+	m := p.Upstream()
+	up := g.upstream(m.API.Upstream.Key)
+	if up == nil {
+		send(p, c, p.Fail(exchange.UpstreamUnreachable))
+		return
+	}
+	if r := d.forward(w, p, &m, up, peer, chain, at); r != exchange.OK {
+		send(p, c, p.Fail(r))
+		return
+	}
+	if m.Streamed {
+		w.up.Stream, w.up.Length = c.Body(), p.Request.Length
+	}
+	err := up.pool.RoundTrip(ctx, &w.up, &w.answer)
+	if err != nil {
+		send(p, c, p.Fail(wire.UpstreamReason(err)))
+		return
+	}
+	defer w.answer.Close()
+	p.Response = exchange.Response{Status: w.answer.Status, Header: w.answer.Header, Length: w.answer.Length}
+	step = p.ResponseHead()
+	if step == guard.ReadBody {
+		body, err := w.answer.ReadAll(nil, p.MaxBody())
+		p.ResponseBody(body, responseFault(err))
+	}
+	r := p.Reply()
+	if r.Ours {
+		send(p, c, r)
+		return
+	}
+	// The length that the upstream told is true for HEAD as well, unless the
+	// guard took it out because GET would get something else.
+	length := int64(-1)
+	if _, ok := r.Header.Get(exchange.ContentLength); ok || r.Streamed {
+		length = w.answer.Length
+	}
+	w.header = wire.ResponseHeader(w.header[:0], r.Header)
+	switch {
+	case r.Streamed:
+		// Once the head has gone, an answer that breaks off can only be cut.
+		err = c.Stream(r.Status, w.header, length, w.answer.Stream())
+	case p.Request.Method == http.MethodHead:
+		err = c.Stream(r.Status, w.header, length, nil)
+	default:
+		err = c.Respond(r.Status, w.header, r.Body)
+	}
+	if err != nil {
+		g.log.Debug("an answer was cut", "err", err)
+	}
+	p.Sent(c.Sent())
+}
+
+// send sends a whole answer.
+func send(p *guard.Pass, c front, r guard.Reply) {
+	// A caller that has gone away is no fault of anybody.
+	_ = c.Respond(r.Status, r.Header, r.Body)
+	p.Sent(c.Sent())
+}
+
+// end gives back what an exchange used. A panic is confined to its exchange,
+// which is refused if that can still be said.
+func (g *Gateway) end(p *guard.Pass, w *work, c front) {
+	if v := recover(); v != nil {
+		g.panicked(v, p, c)
+		return // what it held may be in any state, so none of it is used again
+	}
+	w.release()
+	g.works.Put(w)
+	p.End()
+}
+
+func (g *Gateway) panicked(v any, p *guard.Pass, c front) {
+	g.panics.Add(1)
+	g.log.Error("an exchange panicked and was refused", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	defer func() {
+		if recover() != nil && c.Status() == 0 {
+			_ = c.Respond(http.StatusInternalServerError, nil, nil)
+		}
+	}()
+	if c.Status() == 0 {
+		send(p, c, p.Fail(exchange.Internal))
+	}
+	p.End()
+}
+
+// requestFault says in the guard's words why a request's body is not there.
+func requestFault(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, wire.ErrTooLarge):
+		return guard.ErrTooLarge
+	case errors.Is(err, wire.ErrTimeout):
+		return guard.ErrTimeout
+	case errors.Is(err, wire.ErrMalformed):
+		return guard.ErrMalformed
+	}
+	return guard.ErrTruncated
+}
+
+// responseFault does the same of an answer's.
+func responseFault(err error) error { return requestFault(err) }
+
+// refuseHead answers what is no HTTP, or not fit to be judged.
+func (d *Door) refuseHead(c front, r exchange.Reason) {
+	p := d.gateway.guard.Begin()
+	defer p.End()
+	began := p.Request.Began
+	p.Request = *c.Request()
+	p.Request.Began = began
+	p.Remote(netip.AddrPortFrom(ClientAddr(p.Request.Remote.Addr(), p.Request.Header, d.trusted), p.Request.Remote.Port()))
+	send(p, c, p.RefuseHead(r))
+}
