@@ -1,0 +1,546 @@
+package jsonschema
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxPointers is how many pointers a Named lists.
+const maxPointers = 8
+
+func (n *Named) reset() { n.Count, n.Pointers = 0, n.Pointers[:0] }
+
+func (r *Report) reset() {
+	r.Changed, r.Broken, r.Dropped = false, false, 0
+	if r.Redacted.Count+r.Found.Count > 0 {
+		r.ByClass = [64]int{}
+	}
+	r.Undeclared.reset()
+	r.ReadOnly.reset()
+	r.WriteOnly.reset()
+	r.Redacted.reset()
+	r.Found.reset()
+	r.Captured = r.Captured[:0]
+}
+
+var noPolicy Policy
+
+// Filter reads a document, judges it, and returns what of it may pass: doc
+// itself where nothing changes, else dst with the changed document appended.
+// p may be nil for the zero Policy, and r for nobody who wants to know.
+//
+// The error is an [*Error] or [ErrStopped], and there is no output then;
+// except that with p.Lenient violations of the schema come together with it.
+// The report is filled in either case, as far as the document was read.
+func (s *Schema) Filter(dst, doc []byte, p *Policy, r *Report) (out []byte, err error) {
+	if p == nil {
+		p = &noPolicy
+	}
+	if r != nil {
+		r.reset()
+	}
+	e := newExec(s.eng)
+	e.policy = p
+	e.judging = p.Undeclared != Keep
+	e.detecting = len(p.Detectors) > 0
+	for i := range p.Redact {
+		if i < 64 {
+			e.redactMask |= 1 << i
+		}
+	}
+	e.marking = e.judging || e.detecting || e.redactMask != 0 || p.ReadOnly != Keep || p.WriteOnly != Keep
+	out, err = e.filter(s, dst, doc, r)
+	e.release()
+	return out, err
+}
+
+func (e *exec) filter(s *Schema, dst, doc []byte, r *Report) ([]byte, error) {
+	ok := e.check(s.root, doc)
+	if e.fault.keyword != "" {
+		return nil, e.failure()
+	}
+	for k := range e.pending {
+		// In the order they were met. What is in a dropped member does no harm.
+		if !e.settle(s.root, e.pending[k].tok, e.pending[k].at) {
+			ok = false
+		}
+	}
+	var err error
+	if !ok {
+		if failed := e.failure(); failed != nil {
+			if !e.policy.Lenient || failed.denied() {
+				return nil, failed
+			}
+			err = failed
+		}
+	}
+	if e.detecting {
+		e.detect(r)
+	}
+	if len(s.captures) > 0 && !e.capture(s.captures, r) {
+		return nil, ErrStopped
+	}
+	if len(e.cuts) == 0 && len(e.redactions) == 0 {
+		return doc, err
+	}
+	out, changed := e.rewrite(dst, r)
+	if !changed {
+		return doc, err
+	}
+	if r != nil {
+		r.Changed = true
+	}
+	if e.policy.Recheck && r != nil {
+		f := newExec(s.eng)
+		f.verdict = 1
+		r.Broken = !f.check(s.root, out[len(dst):])
+		f.release()
+	}
+	return out, err
+}
+
+// denied reports whether the policy, and not the schema, said no.
+func (e *Error) denied() bool {
+	for i := range e.Violations {
+		switch e.Violations[i].Keyword {
+		case "undeclared", "readOnly", "writeOnly":
+			return true
+		}
+	}
+	return false
+}
+
+// note counts something and remembers its place.
+func (e *exec) note(n *Named, tok uint32) {
+	n.Count++
+	if len(n.Pointers) < maxPointers {
+		n.Pointers = append(n.Pointers, string(e.appendPointer(nil, tok)))
+	}
+}
+
+// A capture is a JSON Pointer taken apart.
+type capture struct {
+	tokens []string
+	hashes []uint32
+	every  int // number of tokens that are "*"
+}
+
+// WithCaptures returns a schema that shares the plan of s and also captures
+// the values at JSON Pointers, in which "*" stands for each element of an
+// array. At most 64 are allowed.
+func (s *Schema) WithCaptures(pointers []string) (*Schema, error) {
+	if len(pointers) > 64 {
+		return nil, errors.New("jsonschema: more than 64 captures")
+	}
+	t := &Schema{root: s.root, eng: s.eng}
+	for _, p := range pointers {
+		var c capture
+		if p != "" {
+			if p[0] != '/' {
+				return nil, fmt.Errorf("jsonschema: %q is no JSON Pointer: it must begin with /", p)
+			}
+			for tok := range strings.SplitSeq(p[1:], "/") {
+				for i := 0; i < len(tok); i++ {
+					if tok[i] == '~' && (i+1 == len(tok) || tok[i+1] != '0' && tok[i+1] != '1') {
+						return nil, fmt.Errorf("jsonschema: %q is no JSON Pointer: write ~ as ~0", p)
+					}
+				}
+				if tok == "*" {
+					c.every++
+				}
+				tok = strings.ReplaceAll(strings.ReplaceAll(tok, "~1", "/"), "~0", "~")
+				c.tokens = append(c.tokens, tok)
+				c.hashes = append(c.hashes, hashBytes([]byte(tok)))
+			}
+		}
+		t.captures = append(t.captures, c)
+	}
+	return t, nil
+}
+
+// capture finds the values asked for. It returns false where the policy says
+// Stop.
+func (e *exec) capture(list []capture, r *Report) bool {
+	for i := range list {
+		if !e.walk(&list[i], i, 0, 0, 0, r) {
+			return false
+		}
+	}
+	return true
+}
+
+const noItem = 0 // the root is never an element
+
+// walk follows a capture from token at on, of which depth tokens are done.
+func (e *exec) walk(c *capture, index int, at uint32, depth int, item uint32, r *Report) bool {
+	for ; depth < len(c.tokens); depth++ {
+		t := &e.tape[at]
+		name := c.tokens[depth]
+		switch t.types() {
+		case Object:
+			found := false
+			for j := at + 1; j < t.aux; j = e.skip(j + 1) {
+				if e.tape[j].aux == c.hashes[depth] && string(e.decoded(j)) == name {
+					at, found = j+1, true
+					break
+				}
+			}
+			if !found {
+				return e.decide(index, nil, item, r)
+			}
+		case Array:
+			if name == "*" {
+				for j := at + 1; j < t.aux; j = e.skip(j) {
+					if !e.walk(c, index, j, depth+1, j, r) {
+						return false
+					}
+				}
+				return true
+			}
+			want, err := strconv.Atoi(name)
+			if err != nil || want < 0 || want >= t.count() || name != strconv.Itoa(want) {
+				return e.decide(index, nil, item, r)
+			}
+			at++
+			for ; want > 0; want-- {
+				at = e.skip(at)
+			}
+		default:
+			return e.decide(index, nil, item, r)
+		}
+	}
+	t := &e.tape[at]
+	if r != nil {
+		got := Captured{Capture: index, Start: int(t.start), End: int(t.end)}
+		if item != noItem {
+			got.ItemStart, got.ItemEnd = int(e.tape[item].start), int(e.tape[item].end)
+		}
+		r.Captured = append(r.Captured, got)
+	}
+	return e.decide(index, e.doc[t.start:t.end], item, r)
+}
+
+func (e *exec) decide(index int, raw []byte, item uint32, r *Report) bool {
+	if e.policy.Keep == nil {
+		return true
+	}
+	switch e.policy.Keep(index, raw) {
+	case KeepItem:
+		return true
+	case DropItem:
+		if item != noItem {
+			e.cut(item, cutItem)
+			return true
+		}
+	}
+	return false
+}
+
+// detect runs the detectors over the strings that the plan does not rule out.
+func (e *exec) detect(r *Report) {
+	dets := e.policy.Detectors
+	shortest := 1 << 30
+	for i := range dets {
+		shortest = min(shortest, dets[i].shortest())
+	}
+	n := max(e.tape[0].aux, 1)
+	for i := uint32(0); i < n; i++ {
+		t := &e.tape[i]
+		if t.meta&0x7f != uint32(String) || t.meta&(tokQuiet|tokName) != 0 || int(t.end-t.start)-2 < shortest {
+			continue
+		}
+		s := e.decoded(i)
+		c := count(s)
+		for k := range dets {
+			d := &dets[k]
+			if !d.may(s, &c) {
+				continue
+			}
+			if _, _, ok := d.Find(s); !ok {
+				continue
+			}
+			e.redactions = append(e.redactions, redaction{tok: i, classes: 1 << (d.Class & 63), found: true})
+		}
+	}
+}
+
+func (d *Detector) shortest() int { return max(d.Length, d.Digits, d.Run, len(d.Bytes)) }
+
+// counts are what the prefilters of detectors ask of a string.
+type counts struct {
+	digits, run int
+	has         [256 / 64]uint64
+}
+
+func count(s []byte) (c counts) {
+	run := 0
+	for _, b := range s {
+		k := classOf[b]
+		c.has[b>>6] |= 1 << (b & 63)
+		c.digits += int(k & 1)
+		run = (run + 1) * int(k>>1)
+		c.run = max(c.run, run)
+	}
+	return c
+}
+
+// classOf has bit 0 for digits, bit 1 for the characters of a run.
+var classOf = func() (t [256]uint8) {
+	for c := range t {
+		b := byte(c)
+		switch {
+		case b-'0' <= 9:
+			t[c] = 3
+		case b|0x20 >= 'a' && b|0x20 <= 'z', b == '+', b == '/', b == '-', b == '_':
+			t[c] = 2
+		}
+	}
+	return t
+}()
+
+// may is the prefilter.
+func (d *Detector) may(s []byte, c *counts) bool {
+	if len(s) < d.Length || c.digits < d.Digits || c.run < d.Run {
+		return false
+	}
+	for k, b := range d.Bytes {
+		if k == 4 {
+			break
+		}
+		if c.has[b>>6]>>(b&63)&1 == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// method returns what is to happen to a value of some classes: the strictest
+// of what the policy says about each.
+func (e *exec) method(classes uint64) (best Redaction, class int) {
+	rank := [...]int{None: 0, Last4: 1, Hash: 2, Mask: 3, Replace: 4, Remove: 5}
+	class = -1
+	for i := range e.policy.Redact {
+		if classes>>i&1 == 0 {
+			continue
+		}
+		if class < 0 || rank[e.policy.Redact[i].How] > rank[best.How] {
+			best, class = e.policy.Redact[i], i
+		}
+	}
+	return best, class
+}
+
+// A level is an object or array that rewrite is in.
+type level struct {
+	end    uint32 // token after it
+	object bool
+	kept   bool // an earlier member or element stays
+	skip   bool // the next one that stays begins at its own place: all before it went
+	last   int  // where the last member or element ended, in the document
+}
+
+// rewrite copies the document without what was cut, and with what was
+// redacted replaced.
+func (e *exec) rewrite(dst []byte, r *Report) (out []byte, changed bool) {
+	// Several schemas and detectors may have found the same value.
+	slices.SortFunc(e.redactions, func(a, b redaction) int { return int(a.tok) - int(b.tok) })
+	reds := e.redactions[:0]
+	for _, x := range e.redactions {
+		if n := len(reds); n > 0 && reds[n-1].tok == x.tok {
+			reds[n-1].classes |= x.classes
+			reds[n-1].found = reds[n-1].found && x.found
+			continue
+		}
+		reds = append(reds, x)
+	}
+	// What is to be removed is cut out, member and all.
+	live := reds[:0]
+	for _, x := range reds {
+		how, class := e.method(x.classes)
+		if x.found && r != nil {
+			e.note(&r.Found, x.tok)
+		}
+		if class < 0 {
+			continue
+		}
+		if r != nil {
+			r.ByClass[class]++
+			if how.How != None {
+				e.note(&r.Redacted, x.tok)
+			}
+		}
+		if how.How == None {
+			continue
+		}
+		if how.How == Remove && x.tok > 0 {
+			at := x.tok
+			if e.tape[at-1].meta&tokName != 0 && e.tape[at-1].types() == String {
+				at--
+			}
+			e.cut(at, cutRemoved)
+			continue
+		}
+		live = append(live, x)
+	}
+	if r != nil {
+		for _, c := range e.cuts {
+			switch c.kind {
+			case cutUndeclared:
+				e.note(&r.Undeclared, c.tok)
+			case cutReadOnly:
+				e.note(&r.ReadOnly, c.tok)
+			case cutWriteOnly:
+				e.note(&r.WriteOnly, c.tok)
+			case cutItem:
+				r.Dropped++
+			}
+		}
+	}
+	if len(e.cuts) == 0 && len(live) == 0 {
+		return dst, false
+	}
+	stack := e.levels[:0]
+	defer func() { e.levels = stack[:0] }()
+	pos := 0 // copied up to here
+	doc := e.doc
+	n := max(e.tape[0].aux, 1)
+	for i := uint32(0); i < n; {
+		for len(stack) > 0 && i >= stack[len(stack)-1].end {
+			stack = stack[:len(stack)-1]
+			if len(stack) > 0 {
+				// The container that ended was a value of the level above.
+				top := &stack[len(stack)-1]
+				top.kept = true
+			}
+		}
+		first, v := i, i
+		t := &e.tape[i]
+		var top *level
+		if len(stack) > 0 {
+			top = &stack[len(stack)-1]
+			if top.object {
+				v = i + 1
+			}
+			end := int(e.tape[v].end)
+			if t.meta&tokMark != 0 {
+				if top.kept {
+					if pos < top.last {
+						dst = append(dst, doc[pos:top.last]...)
+					}
+					pos = end
+				} else {
+					if pos < int(t.start) && !top.skip {
+						dst = append(dst, doc[pos:t.start]...)
+					}
+					pos = end
+					top.skip = true
+				}
+				top.last = end
+				i = e.skip(v)
+				continue
+			}
+			if top.skip {
+				pos = int(e.tape[first].start)
+				top.skip = false
+			}
+			top.last = end
+		}
+		t = &e.tape[v]
+		for len(live) > 0 && live[0].tok < v {
+			live = live[1:] // within what is gone
+		}
+		if len(live) > 0 && live[0].tok == v {
+			how, _ := e.method(live[0].classes)
+			dst = append(dst, doc[pos:t.start]...)
+			dst = e.redact(dst, v, how)
+			pos = int(t.end)
+			live = live[1:]
+			if top != nil {
+				top.kept = true
+			}
+			i = e.skip(v)
+			continue
+		}
+		if t.types()&(Object|Array) != 0 && t.count() > 0 {
+			stack = append(stack, level{end: t.aux, object: t.types() == Object})
+			i = v + 1
+			continue
+		}
+		if top != nil {
+			top.kept = true
+		}
+		i = v + 1
+	}
+	return append(dst, doc[pos:]...), true
+}
+
+// redact appends what stands for a value.
+func (e *exec) redact(dst []byte, i uint32, how Redaction) []byte {
+	t := &e.tape[i]
+	switch how.How {
+	case Replace:
+		return append(dst, how.With...)
+	case Hash:
+		s := e.doc[t.start:t.end]
+		if t.types() == String {
+			s = e.decoded(i)
+		}
+		m := hmac.New(sha256.New, e.policy.Key)
+		m.Write(s)
+		var sum [sha256.Size]byte
+		m.Sum(sum[:0])
+		dst = append(dst, '"')
+		dst = hex.AppendEncode(dst, sum[:8])
+		return append(dst, '"')
+	case Remove:
+		return append(dst, "null"...)
+	}
+	switch t.types() {
+	case String:
+		dst = append(dst, `"****`...)
+		if how.How == Last4 {
+			s := e.decoded(i)
+			if utf8.RuneCount(s) >= 8 {
+				from := len(s)
+				for range 4 {
+					_, size := utf8.DecodeLastRune(s[:from])
+					from -= size
+				}
+				dst = appendText(dst, s[from:])
+			}
+		}
+		return append(dst, '"')
+	case Integer, Number:
+		return append(dst, '0')
+	case Boolean:
+		return append(dst, "false"...)
+	case Array:
+		return append(dst, "[]"...)
+	case Object:
+		return append(dst, "{}"...)
+	}
+	return append(dst, "null"...)
+}
+
+// appendText appends valid UTF-8 as the inside of a JSON string.
+func appendText(dst, s []byte) []byte {
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < ' ':
+			dst = append(dst, `\u00`...)
+			dst = append(dst, "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
