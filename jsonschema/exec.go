@@ -612,8 +612,14 @@ func (e *exec) object(n *node, o *objectPlan, i, ev uint32) bool {
 			named = true
 			if c := sl.child; c != nil {
 				declared = true
-				if sl.flags&(slotReadOnly|slotWriteOnly) != 0 && force && e.marking && e.forbidden(sl, c, j) {
-					goto evaluated
+				if sl.flags&(slotReadOnly|slotWriteOnly) != 0 && force && e.marking {
+					skip, denied := e.forbidden(sl, c, j)
+					if denied {
+						ok = false
+					}
+					if skip {
+						goto evaluated
+					}
 				}
 				if c.flags&flagTypesOnly == 0 {
 					if !e.eval(c, v, 0) {
@@ -772,8 +778,8 @@ func (e *exec) cut(tok uint32, kind cutKind) {
 }
 
 // forbidden deals with a readOnly or writeOnly member that travels the wrong
-// way. It reports whether its value is not to be looked at.
-func (e *exec) forbidden(sl *slot, c *node, j uint32) bool {
+// way. Where skip is set its value is not to be looked at.
+func (e *exec) forbidden(sl *slot, c *node, j uint32) (skip, denied bool) {
 	how, k, kind := e.policy.ReadOnly, kwReadOnly, cutReadOnly
 	if sl.flags&slotWriteOnly != 0 {
 		how, k, kind = e.policy.WriteOnly, kwWriteOnly, cutWriteOnly
@@ -781,12 +787,12 @@ func (e *exec) forbidden(sl *slot, c *node, j uint32) bool {
 	switch how {
 	case Drop:
 		e.cut(j, kind)
-		return true
+		return true, false
 	case Deny:
 		e.fail(c, k, j)
-		return true
+		return true, true
 	}
-	return false
+	return false, false
 }
 
 // pend returns the set of an object that several schemas judge.
