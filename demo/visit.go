@@ -20,6 +20,7 @@ type visitor struct {
 	*person
 	c   *crowd
 	rng *rand.Rand
+	forgot bool // its second card
 	// logins says that the person has an address of its own, and so may sign
 	// in without spending the limit of others.
 	logins bool
@@ -128,8 +129,11 @@ func (v *visitor) visit(ctx context.Context) {
 	v.get(ctx, "listCards", "/users/"+v.id+"/cards")
 	v.write(ctx, "updateMe", "PATCH", "/users/me", 200, map[string]any{
 		"name": v.pick(names), "phone": "+45 20 12 34 56", "preferences": map[string]any{"theme": v.words(), "role": "reader", "sizes": []any{1, 2.5, nil, true}}})
+	if !v.forgot && v.rng.IntN(4) == 0 {
+		v.forgot = true
+		v.call(ctx, "deleteCard", "DELETE", fmt.Sprintf("/users/%s/cards/crd_%d", v.id, v.n*10+1), 204, "", nil, true)
+	}
 	a := v.address()
-	delete(a, "id")
 	v.write(ctx, "putAddress", "PUT", "/users/"+v.id+"/addresses/"+shop.AddressID(v.n), 200, a)
 	v.get(ctx, "getUser", fmt.Sprintf("/users/usr_%04d", 48+v.n%2+2*v.rng.IntN(6)))
 	v.get(ctx, "listUsers", fmt.Sprintf("/users?page=%d", 2+v.rng.IntN(5)))
