@@ -693,7 +693,7 @@ func findDebug(ctx context.Context, r *raid) error {
 }
 
 func oldVersion(ctx context.Context, r *raid) error {
-	for _, p := range []string{"!/v1/users?per_page=50", "!/v1/orders/" + shop.OrderID(r.victim(), 0), "!/V1/users"} {
+	for _, p := range []string{"!/v1/users?per_page=50&page=4", "!/v1/orders/" + shop.OrderID(r.victim(), 0), "!/V1/users"} {
 		resp, err := r.call(ctx, "GET", p, form{})
 		if err != nil {
 			return err

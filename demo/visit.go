@@ -18,8 +18,8 @@ import (
 // A visitor makes visits as one person. Its methods are for one goroutine.
 type visitor struct {
 	*person
-	c   *crowd
-	rng *rand.Rand
+	c      *crowd
+	rng    *rand.Rand
 	forgot bool // its second card
 	// logins says that the person has an address of its own, and so may sign
 	// in without spending the limit of others.
@@ -136,7 +136,7 @@ func (v *visitor) visit(ctx context.Context) {
 	a := v.address()
 	v.write(ctx, "putAddress", "PUT", "/users/"+v.id+"/addresses/"+shop.AddressID(v.n), 200, a)
 	v.get(ctx, "getUser", fmt.Sprintf("/users/usr_%04d", 48+v.n%2+2*v.rng.IntN(6)))
-	v.get(ctx, "listUsers", fmt.Sprintf("/users?page=%d", 2+v.rng.IntN(5)))
+	v.get(ctx, "listUsers", fmt.Sprintf("/users?page=%d", 3+v.rng.IntN(4)))
 
 	// Say something.
 	v.write(ctx, "createReview", "POST", "/products/"+p+"/reviews", 201, map[string]any{
