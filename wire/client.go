@@ -273,8 +273,9 @@ func (c *Client) RoundTrip(ctx context.Context, req *UpstreamRequest, resp *Resp
 			continue
 		}
 		c.inFlight.Add(-1)
-		// A kept connection that ended is no sign of ill health.
-		if !(stale && reused) {
+		if stale && reused {
+			c.health.failed(nil, time.Time{}) // a kept connection that ended is no sign of ill health
+		} else {
 			c.health.failed(err, time.Now())
 		}
 		return err
