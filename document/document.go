@@ -344,8 +344,11 @@ type source struct {
 	text string
 
 	once  sync.Once
-	marks []uint32 // number of line ends before each block of markEvery bytes
+	marks []mark // one for each block of markEvery bytes
 }
+
+// A mark is the number of line ends before a place, and where its line begins.
+type mark struct{ lines, begin uint32 }
 
 const markEvery = 4096
 
@@ -367,31 +370,34 @@ func (d *Document) pos(off uint32) Pos {
 }
 
 // pos counts the lines before off. Marks keep that short: a contract is asked
-// for some ten thousand places, at up to half a million lines.
+// for some ten thousand places, among half a million lines, or all in one.
 func (s *source) pos(off int) Pos {
 	s.once.Do(func() {
-		n := uint32(0)
-		for i := 0; i < len(s.text); i += markEvery {
-			s.marks = append(s.marks, n)
-			n += uint32(strings.Count(s.text[i:min(i+markEvery, len(s.text))], "\n"))
+		var m mark
+		s.marks = make([]mark, 0, len(s.text)/markEvery+1)
+		for i := 0; i <= len(s.text); i += markEvery {
+			s.marks = append(s.marks, m)
+			m = m.after(s.text, i, min(i+markEvery, len(s.text)))
 		}
 	})
-	if off > len(s.text) {
-		off = len(s.text)
-	}
-	p := Pos{File: s.name, Line: 1}
-	if m := off / markEvery; m < len(s.marks) {
-		p.Line += int(s.marks[m]) + strings.Count(s.text[m*markEvery:off], "\n")
-	} else if len(s.marks) > 0 {
-		m = len(s.marks) - 1
-		p.Line += int(s.marks[m]) + strings.Count(s.text[m*markEvery:off], "\n")
-	}
-	begin := strings.LastIndexByte(s.text[:off], '\n') + 1
+	off = min(off, len(s.text))
+	i := off / markEvery
+	m := s.marks[i].after(s.text, i*markEvery, off)
+	begin := int(m.begin)
 	if begin == 0 && strings.HasPrefix(s.text, bom) {
 		begin = min(len(bom), off) // editors do not count the mark
 	}
-	p.Col = off - begin + 1
-	return p
+	return Pos{File: s.name, Line: int(m.lines) + 1, Col: off - begin + 1}
+}
+
+// after moves a mark over text[from:to].
+func (m mark) after(text string, from, to int) mark {
+	part := text[from:to]
+	m.lines += uint32(strings.Count(part, "\n"))
+	if i := strings.LastIndexByte(part, '\n'); i >= 0 {
+		m.begin = uint32(from + i + 1)
+	}
+	return m
 }
 
 const bom = "\uFEFF"
