@@ -351,7 +351,7 @@ func (p *Pass) record() {
 		e.Path = p.path[:min(len(p.path), 256)]
 	}
 	if a := p.principal; a != nil {
-		e.Subject, e.Client, e.Tenant, e.Issuer, e.How = a.Subject, a.Client, a.Tenant, a.Issuer, a.How
+		e.Subject, e.Client, e.Tenant, e.Issuer, e.How = a.Subject, a.Client, a.Tenant, a.Provider, a.How.String()
 		if p.g.pseudo != nil {
 			e.Subject = p.pseudonym(a)
 		}

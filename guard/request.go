@@ -148,7 +148,11 @@ func (p *Pass) findOperation(context.Context) bool {
 	case p.match.Ambiguous:
 		return p.found(policy.Paths, exchange.PathAmbiguous, "path")
 	case p.match.Operation != nil:
-		p.op, p.matched = p.match.Operation, true
+		p.op = p.match.Operation
+		if p.op.Unguarded {
+			return p.found(policy.Operations, exchange.ConfigUnavailable, "")
+		}
+		p.matched = true
 		if p.formed {
 			if _, r := exchange.CleanPath(p.scratch[:0], p.Request.Path, p.op.PathForms); r != exchange.OK && p.on(policy.Paths) {
 				return p.found(policy.Paths, r, "path")

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/classify"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/jsonschema"
@@ -39,7 +38,7 @@ type Source struct {
 	BasePath *string
 	// Verifier proves access tokens; nil where no provider is configured, which closes
 	// every operation that asks for one.
-	Verifier *authn.Verifier
+	Verifier Verifier
 	// File is the place of the API in the configuration, for diagnostics.
 	Pos contract.Pos
 }
@@ -161,6 +160,11 @@ func (c *compiler) api(s Source) {
 	})
 	for _, uri := range slices.Sorted(maps.Keys(s.Contract.Documents)) {
 		c.engine.Add(uri, s.Contract.Documents[uri])
+	}
+	for _, o := range s.Contract.Closed {
+		op := c.operation(o)
+		op.Unguarded = true
+		a.root.add(o.Path, op)
 	}
 	for _, o := range s.Contract.Operations {
 		op := c.operation(o)

@@ -10,6 +10,7 @@ package plan
 
 import (
 	"bytes"
+	"context"
 	"time"
 
 	"github.com/sallyport/sallyport/authn"
@@ -47,7 +48,7 @@ type API struct {
 	Upstream Upstream
 	Hosts    []string // lower case, without port; none: any
 	Bases    []string // base paths, longest first; "" is the root
-	Verifier *authn.Verifier
+	Verifier Verifier // nil where nothing can be proven
 	// Unmatched stands for exchanges that match no operation: its modes are
 	// those of the API.
 	Unmatched *Operation
@@ -56,6 +57,12 @@ type API struct {
 	Unavailable bool
 
 	root node
+}
+
+// A Verifier proves access tokens. Verify may wait for keys, for as long as ctx
+// lets it; the reason is OK where the principal is proven.
+type Verifier interface {
+	Verify(ctx context.Context, token []byte, now time.Time) (*authn.Principal, exchange.Reason)
 }
 
 // An Upstream is where an API's exchanges go.
@@ -83,6 +90,7 @@ type Operation struct {
 	PathForms exchange.PathOptions
 	Security  []Alternative // any one of them; none: nothing is asked
 	Scheme    string        // what WWW-Authenticate offers: "Bearer"
+	Unguarded bool          // the contract says it in a way that cannot be guarded: it is refused
 	Closed    bool          // authz.unprotected: nothing protects it and policy says public: false
 	Require   []Membership  // any one of them; none: nothing is asked
 	Limits    []Limit
