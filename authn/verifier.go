@@ -1,0 +1,129 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/exchange"
+)
+
+// VerifierOptions say whom a Verifier trusts. Issuers is required.
+type VerifierOptions struct {
+	// Issuers are those whose tokens are taken, no two with one URL.
+	Issuers []*Issuer
+	// Cache remembers what was verified; nil remembers nothing. Verifiers may
+	// share one: it holds facts, and each decides by itself.
+	Cache *Cache
+}
+
+// A Verifier proves access tokens. It does not change, and its methods may be
+// called at once. The zero Verifier trusts nobody.
+type Verifier struct {
+	issuers []*Issuer
+	cache   *Cache
+}
+
+// NewVerifier checks the options and returns a verifier.
+func NewVerifier(o VerifierOptions) (*Verifier, error) {
+	if len(o.Issuers) == 0 {
+		return nil, errors.New("no issuer to trust; list one under identity")
+	}
+	for i, s := range o.Issuers {
+		if s == nil {
+			return nil, errors.New("an issuer is nil")
+		}
+		for _, other := range o.Issuers[:i] {
+			if s.o.URL == other.o.URL {
+				return nil, fmt.Errorf("identity %q and %q have the same issuer %s; make them one, with the audiences of both", other.o.Name, s.o.Name, s.o.URL)
+			}
+		}
+	}
+	return &Verifier{append([]*Issuer(nil), o.Issuers...), o.Cache}, nil
+}
+
+// Issuers returns whom the verifier trusts.
+func (v *Verifier) Issuers() []*Issuer { return append([]*Issuer(nil), v.issuers...) }
+
+// Ready reports whether every issuer has keys.
+func (v *Verifier) Ready() bool {
+	for _, s := range v.issuers {
+		if !s.Ready() {
+			return false
+		}
+	}
+	return true
+}
+
+// Verify proves a token and returns who it stands for and OK, or nil and the
+// reason why not. It borrows the token until it returns, and waits for an
+// issuer two seconds at most, and only where the token names a key that is
+// not known yet.
+func (v *Verifier) Verify(ctx context.Context, token []byte, now time.Time) (*Principal, exchange.Reason) {
+	if len(v.issuers) == 0 {
+		return nil, exchange.AuthnUnsupported
+	}
+	if len(token) > MaxToken {
+		return nil, exchange.AuthnMalformed
+	}
+	var hash uint64
+	if v.cache != nil {
+		hash = v.cache.hash(token)
+		if f := v.cache.find(hash, token); f != nil && v.trusts(f.issuer) && !f.key.gone.Load() {
+			if f.issuer.current(now) == nil {
+				return nil, exchange.AuthnUnavailable
+			}
+			if reason := f.issuer.judge(f.principal, now.Unix()); reason != exchange.OK {
+				return nil, reason
+			}
+			return f.principal, exchange.OK
+		}
+	}
+	t, reason := parse(token)
+	if reason != exchange.OK {
+		return nil, reason
+	}
+	iss, ok := t.claims["iss"].(string)
+	if !ok {
+		if _, there := t.claims["iss"]; there {
+			return nil, exchange.AuthnClaims
+		}
+		return nil, exchange.AuthnIssuer
+	}
+	s := v.issuer(iss)
+	if s == nil {
+		return nil, exchange.AuthnIssuer
+	}
+	p, k, reason := s.verify(ctx, t, now)
+	if reason != exchange.OK {
+		return nil, reason
+	}
+	if v.cache != nil {
+		v.cache.put(hash, token, p, k, s)
+	}
+	// Told after it was remembered: the same expired token is cheap next time.
+	if reason := s.judge(p, now.Unix()); reason != exchange.OK {
+		return nil, reason
+	}
+	return p, exchange.OK
+}
+
+func (v *Verifier) trusts(s *Issuer) bool {
+	for _, t := range v.issuers {
+		if t == s {
+			return true
+		}
+	}
+	return false
+}
+
+// issuer returns the issuer of exactly this URL, or nil.
+func (v *Verifier) issuer(url string) *Issuer {
+	for _, s := range v.issuers {
+		if s.o.URL == url {
+			return s
+		}
+	}
+	return nil
+}
