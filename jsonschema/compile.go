@@ -185,6 +185,8 @@ func (b *building) build() {
 		b.enums()
 		b.numbers()
 		b.strings()
+	} else if f := b.format(); f != nil && f.text != nil {
+		nd.str = &stringPlan{maxLen: -1, format: f}
 	}
 	b.object()
 	b.array()
@@ -455,7 +457,7 @@ func (b *building) size(key string, unset int) int {
 }
 
 func (b *building) format() *format {
-	if !b.opts.AssertFormat {
+	if !b.opts.AssertFormat && !b.res.assertFormat {
 		return nil
 	}
 	v := b.n.Get("format")
@@ -467,6 +469,9 @@ func (b *building) format() *format {
 		return nil
 	}
 	f, ok := formats[v.Text()]
+	if b.old() && v.Text() == "hostname" {
+		f = oldHostname
+	}
 	if !ok {
 		b.tell(b.n, "format", false, "use a format that is known, or a pattern", "format %q is not known; it is not enforced", v.Text())
 		return nil
@@ -492,7 +497,7 @@ func (b *building) strings() {
 	}
 	switch b.n.Get("format").Str() {
 	case "date-time", "date", "time", "duration", "uuid":
-		if b.opts.AssertFormat {
+		if sp.format != nil {
 			b.nd.flags |= flagQuiet
 		}
 	}
@@ -712,7 +717,9 @@ func (b *building) array() {
 	a := arrayPlan{maxItems: -1, minContains: 1, maxContains: -1}
 	used := false
 	items := b.n.Get("items")
-	if items.IsArray() && (b.opts.Dialect == Draft4 || b.opts.Dialect == OpenAPI30) {
+	if items.IsArray() {
+		// Before 2020-12 this was prefixItems. Schemas that still write it
+		// are enforced as they mean it.
 		for _, s := range items.Elements() {
 			a.prefix = append(a.prefix, b.sub(s))
 		}

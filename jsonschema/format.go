@@ -3,7 +3,6 @@ package jsonschema
 import (
 	"math"
 	"net/netip"
-	"net/url"
 	"strconv"
 	"unicode/utf8"
 )
@@ -21,7 +20,8 @@ var formats = map[string]*format{
 	"time":                  {text: isTime},
 	"duration":              {text: isDuration},
 	"email":                 {text: isEmail},
-	"hostname":              {text: isHostname},
+	"idn-email":             {text: isIDNEmail},
+	"hostname":              {text: isInternetName},
 	"ipv4":                  {text: isIPv4},
 	"ipv6":                  {text: isIPv6},
 	"uri":                   {text: isURI},
@@ -29,13 +29,13 @@ var formats = map[string]*format{
 	"uuid":                  {text: isUUID},
 	"json-pointer":          {text: isPointer},
 	"relative-json-pointer": {text: isRelativePointer},
-	"regex": {text: func(s []byte) bool {
-		_, err := translate(string(s))
-		return err == nil || err == errLookaround || err == errBackreference
-	}},
-	"byte":     {text: isBase64},
-	"binary":   {text: func([]byte) bool { return true }},
-	"password": {text: func([]byte) bool { return true }},
+	"regex":                 {text: isRegex},
+	"iri":                   {text: isIRI},
+	"iri-reference":         {text: isIRIReference},
+	"uri-template":          {text: isURITemplate},
+	"byte":                  {text: isBase64},
+	"binary":                {text: func([]byte) bool { return true }},
+	"password":              {text: func([]byte) bool { return true }},
 	"int32": {number: func(_ []byte, plain bool, v int64) bool {
 		return plain && v >= math.MinInt32 && v <= math.MaxInt32
 	}},
@@ -43,6 +43,9 @@ var formats = map[string]*format{
 	"float":  {number: func(s []byte, plain bool, v int64) bool { return plain || fits(s, 32) }},
 	"double": {number: func(s []byte, plain bool, v int64) bool { return plain || fits(s, 64) }},
 }
+
+// oldHostname is what hostname means before 2019-09: RFC 1123 alone.
+var oldHostname = &format{text: isHostname}
 
 func isInt64(s []byte, plain bool, v int64) bool {
 	if plain {
@@ -59,31 +62,6 @@ func isInt64(s []byte, plain bool, v int64) bool {
 func fits(s []byte, bits int) bool {
 	_, err := strconv.ParseFloat(string(s), bits)
 	return err == nil
-}
-
-func isURI(s []byte) bool {
-	if !uriBytes(s) {
-		return false
-	}
-	u, err := url.Parse(string(s))
-	return err == nil && u.IsAbs()
-}
-
-func isURIReference(s []byte) bool {
-	if !uriBytes(s) {
-		return false
-	}
-	_, err := url.Parse(string(s))
-	return err == nil
-}
-
-func uriBytes(s []byte) bool {
-	for _, c := range s {
-		if c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == '"' || c == '\\' || c == '^' || c == '`' || c == '{' || c == '|' || c == '}' {
-			return false
-		}
-	}
-	return true
 }
 
 func isIPv4(s []byte) bool {
@@ -243,7 +221,12 @@ func isDuration(s []byte) bool {
 }
 
 // isEmail checks Mailbox of RFC 5321, section 4.1.2, without comments.
-func isEmail(s []byte) bool {
+func isEmail(s []byte) bool { return isMailbox(s, false) }
+
+// isIDNEmail is isEmail with the additions of RFC 6531.
+func isIDNEmail(s []byte) bool { return isMailbox(s, true) }
+
+func isMailbox(s []byte, idn bool) bool {
 	at := -1
 	for i, c := range s {
 		if c == '@' {
@@ -266,7 +249,7 @@ func isEmail(s []byte) bool {
 				}
 				continue
 			}
-			if c < ' ' || c > '~' || c == '"' {
+			if c < ' ' || c == 0x7f || c > '~' && !idn || c == '"' {
 				return false
 			}
 		}
@@ -281,7 +264,7 @@ func isEmail(s []byte) bool {
 				continue
 			}
 			dot = false
-			if !atext(c) {
+			if !atext(c) && !(idn && c >= 0x80) {
 				return false
 			}
 		}
@@ -295,6 +278,16 @@ func isEmail(s []byte) bool {
 			return isIPv6(in[5:])
 		}
 		return isIPv4(in)
+	}
+	if idn {
+		for len(domain) > 0 {
+			if domain[0] >= 0x80 {
+				// What letters a name may have is for the resolver to say.
+				return domain[len(domain)-1] != '.'
+			}
+			domain = domain[1:]
+		}
+		domain = s[at+1:]
 	}
 	return isHostname(domain)
 }
@@ -335,13 +328,24 @@ func isHostname(s []byte) bool {
 		if n++; n > 63 {
 			return false
 		}
-		// "--" in third and fourth place marks an encoded name; only A-labels
-		// may have it.
-		if n == 4 && c == '-' && s[i-1] == '-' && !(s[i-3]|0x20 == 'x' && s[i-2]|0x20 == 'n') {
-			return false
-		}
 	}
 	return n > 0 && s[len(s)-1] != '-'
+}
+
+// isInternetName is isHostname by the rules of RFC 5890, section 2.3.1: "--" in
+// third and fourth place is for encoded labels only.
+func isInternetName(s []byte) bool {
+	from := 0
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && s[i] != '.' {
+			continue
+		}
+		if l := s[from:i]; len(l) >= 4 && l[2] == '-' && l[3] == '-' && !(l[0]|0x20 == 'x' && l[1]|0x20 == 'n' && len(l) > 4) {
+			return false
+		}
+		from = i + 1
+	}
+	return isHostname(s)
 }
 
 func isUUID(s []byte) bool {

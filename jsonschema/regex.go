@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -11,12 +12,29 @@ import (
 
 // A pattern is a compiled ECMA-262 pattern that is matched in linear time.
 type pattern struct {
-	re *regexp.Regexp
+	table *dfa
+	re    *regexp.Regexp // where table is nil
 	// also must match and none must not: look-aheads at the beginning.
 	also, none []*pattern
+	// What a count beyond a thousand asks for, in code points; max -1: no bound.
+	counted  bool
+	min, max int
 }
 
+// match reports whether the pattern occurs in decoded, valid text.
 func (p *pattern) match(s []byte) bool {
+	if p.table != nil {
+		if !p.table.match(s) {
+			return false
+		}
+	} else if p.re != nil && !p.re.Match(s) {
+		return false
+	}
+	if p.counted {
+		if n := utf8.RuneCount(s); n < p.min || p.max >= 0 && n > p.max {
+			return false
+		}
+	}
 	for _, q := range p.also {
 		if !q.match(s) {
 			return false
@@ -27,26 +45,134 @@ func (p *pattern) match(s []byte) bool {
 			return false
 		}
 	}
-	return p.re == nil || p.re.Match(s)
+	return true
 }
 
 // compilePattern compiles a pattern as ECMA-262 has it with the flag u, and a
-// little beyond. What cannot be matched in linear time is an error.
+// little beyond. What cannot be matched in linear time is an error. Look-aheads
+// at the beginning of an anchored pattern become patterns of their own:
+// ^(?=A)(?!B)C matches where ^A and ^C do and ^B does not.
 func compilePattern(text string) (*pattern, error) {
-	re, err := translate(text)
+	p := &pattern{}
+	rest := text
+	if strings.HasPrefix(rest, "^") {
+		rest = rest[1:]
+		for strings.HasPrefix(rest, "(?=") || strings.HasPrefix(rest, "(?!") {
+			end := groupEnd(rest)
+			if end < 0 {
+				return nil, errUnclosed
+			}
+			if end < len(rest) && strings.IndexByte("*+?{", rest[end]) >= 0 {
+				return nil, errLookaround
+			}
+			q, err := compilePattern("^(?:" + rest[3:end-1] + ")")
+			if err != nil {
+				return nil, err
+			}
+			if rest[2] == '=' {
+				p.also = append(p.also, q)
+			} else {
+				p.none = append(p.none, q)
+			}
+			rest = rest[end:]
+		}
+		// ^((?!X).)*$ is any line in which X does not occur.
+		for _, open := range []string{"((?!", "(?:(?!"} {
+			if !strings.HasPrefix(rest, open) {
+				continue
+			}
+			end := groupEnd(rest[len(open)-3:])
+			if end < 0 {
+				return nil, errUnclosed
+			}
+			x, after := rest[len(open):len(open)-3+end-1], rest[len(open)-3+end:]
+			if after == ".)*$" || after == ".)+$" {
+				q, err := compilePattern(x)
+				if err != nil {
+					return nil, err
+				}
+				p.none = append(p.none, q)
+				rest = after[:1] + after[2:]
+			}
+		}
+		rest = "^" + rest
+	}
+	if m := manyOf.FindStringSubmatch(rest); m != nil {
+		lo, err1 := strconv.Atoi(m[2])
+		hi, err2 := lo, error(nil)
+		if m[3] == "," {
+			hi = -1
+		} else if m[3] != "" {
+			hi, err2 = strconv.Atoi(m[3][1:])
+		}
+		if err1 == nil && err2 == nil && (lo > 1000 || hi > 1000) {
+			p.counted, p.min, p.max = true, lo, hi
+			rest = "^" + m[1] + "*$"
+		}
+	}
+	re, err := translate(rest)
 	if err != nil {
 		return nil, err
 	}
 	r, err := regexp.Compile(re)
 	if err != nil {
-		return nil, err
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
-	return &pattern{re: r}, nil
+	if p.table = newDFA(re); p.table == nil {
+		p.re = r
+	}
+	return p, nil
+}
+
+// manyOf is a pattern that is one class with a count: only that is supported
+// where the count is above a thousand.
+var manyOf = regexp.MustCompile(`^\^\(?(\.|\[(?:[^\]\\]|\\.)+\]|\\[dDwWsS])\{([0-9]{1,9})(,[0-9]{0,9})?\}\)?\$$`)
+
+// groupEnd returns the place after the group that s begins with, or -1.
+func groupEnd(s string) int {
+	depth := 0
+	class := false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\':
+			i++
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+		case c == '(':
+			depth++
+		case c == ')':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return -1
+}
+
+// isRegex reports whether s is a pattern of ECMA-262, whether or not it can
+// be matched in linear time.
+func isRegex(s []byte) bool {
+	if strings.HasPrefix(string(s), "(?i)") {
+		return false
+	}
+	var b strings.Builder
+	t := translator{s: string(s), b: &b, check: true}
+	for t.i < len(t.s) {
+		if t.next() != nil {
+			return false
+		}
+	}
+	_, err := syntax.Parse(b.String(), syntax.Perl)
+	var e *syntax.Error
+	return err == nil || errors.As(err, &e) && (e.Code == syntax.ErrInvalidRepeatSize || e.Code == syntax.ErrLarge)
 }
 
 var (
 	errLookaround    = errors.New("it looks around")
 	errBackreference = errors.New("it refers back to a group")
+	errUnclosed      = errors.New("a group does not end")
 )
 
 // The sets of ECMA-262, as RE2 writes them within brackets.
@@ -79,6 +205,8 @@ type translator struct {
 	s string
 	i int
 	b *strings.Builder
+	// check: only whether the pattern is valid matters.
+	check bool
 }
 
 func (t *translator) next() error {
@@ -97,7 +225,14 @@ func (t *translator) next() error {
 			t.b.WriteString("(?:")
 			t.i += 3
 		case strings.HasPrefix(rest, "(?=") || strings.HasPrefix(rest, "(?!") || strings.HasPrefix(rest, "(?<=") || strings.HasPrefix(rest, "(?<!"):
-			return errLookaround
+			if !t.check {
+				return errLookaround
+			}
+			t.b.WriteString("(?:")
+			t.i += 3
+			if rest[2] == '<' {
+				t.i++
+			}
 		case strings.HasPrefix(rest, "(?<"):
 			end := strings.IndexByte(rest, '>')
 			if end < 0 {
@@ -211,7 +346,18 @@ func (t *translator) escape(class bool) error {
 		t.rune(0)
 		t.i++
 	case '1', '2', '3', '4', '5', '6', '7', '8', '9', 'k':
-		return errBackreference
+		if !t.check {
+			return errBackreference
+		}
+		t.i++
+		if c == 'k' {
+			end := strings.IndexByte(t.s[t.i:], '>')
+			if !strings.HasPrefix(t.s[t.i:], "<") || end < 0 {
+				return errors.New(`\k needs the name of a group`)
+			}
+			t.i += end + 1
+		}
+		t.b.WriteString("(?:)")
 	case 'x':
 		r, err := strconv.ParseUint(t.s[t.i+1:min(t.i+3, len(t.s))], 16, 32)
 		if err != nil || t.i+3 > len(t.s) {

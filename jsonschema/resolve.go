@@ -26,6 +26,8 @@ type resource struct {
 	dynamic map[string]document.Node
 	// novalidation: its metaschema leaves the vocabulary of validation out.
 	novalidation bool
+	// assertFormat: its metaschema has the vocabulary that makes format a check.
+	assertFormat bool
 }
 
 // A scope says which schema each dynamic anchor means on the way here: the
@@ -133,7 +135,7 @@ func (c *Compiler) identify(n document.Node, r *resource) *resource {
 				c.resources[uri] = r
 			}
 		} else {
-			r = &resource{uri: uri, root: n, novalidation: r.novalidation}
+			r = &resource{uri: uri, root: n, novalidation: r.novalidation, assertFormat: r.assertFormat}
 			c.roots[n] = r
 			if _, ok := c.resources[uri]; !ok {
 				c.resources[uri] = r
@@ -144,7 +146,7 @@ func (c *Compiler) identify(n document.Node, r *resource) *resource {
 		return r
 	}
 	if s := n.Get("$schema"); s.IsString() && n == r.root {
-		r.novalidation = c.withoutValidation(s.Text())
+		c.vocabulary(r, s.Text())
 	}
 	if a := n.Get("$anchor"); a.IsString() {
 		r.anchor(a.Text(), n)
@@ -170,18 +172,21 @@ func (r *resource) anchor(name string, n document.Node) {
 	}
 }
 
-// withoutValidation reports whether a metaschema's vocabularies leave out
-// validation.
-func (c *Compiler) withoutValidation(uri string) bool {
+// vocabulary reads which vocabularies a resource's metaschema has.
+func (c *Compiler) vocabulary(r *resource, uri string) {
 	if strings.HasPrefix(uri, "https://json-schema.org/") || strings.HasPrefix(uri, "http://json-schema.org/") || c.opts.Load == nil {
-		return false
+		return
 	}
-	r := c.fetch(strings.TrimSuffix(uri, "#"))
-	if r == nil {
-		return false
+	meta := c.fetch(strings.TrimSuffix(uri, "#"))
+	if meta == nil {
+		return
 	}
-	v := r.root.Get("$vocabulary")
-	return v.IsObject() && !v.Has("https://json-schema.org/draft/2020-12/vocab/validation")
+	v := meta.root.Get("$vocabulary")
+	if !v.IsObject() {
+		return
+	}
+	r.novalidation = !v.Has("https://json-schema.org/draft/2020-12/vocab/validation")
+	r.assertFormat = v.Has("https://json-schema.org/draft/2020-12/vocab/format-assertion")
 }
 
 // scan looks for identifiers where schemas have schemas.

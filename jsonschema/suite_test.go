@@ -144,3 +144,18 @@ func TestInteropVectors(t *testing.T) {
 		t.Errorf("%d vectors, want 96", n)
 	}
 }
+
+func TestOptionalSuite(t *testing.T) {
+	for _, s := range []struct {
+		glob string
+		opts jsonschema.Options
+	}{
+		{"testdata/suite/draft2020-12/optional/*.json", jsonschema.Options{Load: remotes}},
+		{"testdata/suite/draft2020-12/optional/format/*.json", jsonschema.Options{Load: remotes, AssertFormat: true}},
+		{"testdata/suite/draft4/optional/*.json", jsonschema.Options{Dialect: jsonschema.Draft4, Load: remotes}},
+		{"testdata/suite/draft4/optional/format/*.json", jsonschema.Options{Dialect: jsonschema.Draft4, Load: remotes, AssertFormat: true}},
+	} {
+		total, misses := suite(t, s.glob, s.opts)
+		t.Logf("%s: %d of %d miss", s.glob, len(misses), total)
+	}
+}
