@@ -51,7 +51,7 @@ type Options struct {
 	// free ports if not.
 	Listen, Admin string
 	// Honest is how many honest requests are sent per second to each side,
-	// and Attacks how many of attackers to both sides together. Zero is 12
+	// and Attacks how many of attackers to both sides together. Zero is 20
 	// and 40; below zero is as many as go.
 	Honest, Attacks float64
 }
@@ -101,7 +101,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.Seed = 1
 	}
 	if o.Honest == 0 {
-		o.Honest = 12
+		o.Honest = 20
 	}
 	if o.Attacks == 0 {
 		o.Attacks = 40
@@ -204,10 +204,10 @@ func let(ctx context.Context, o Options, st *stage, c *crowd, rs *raiders, view 
 const crews = 6
 
 // visitors returns the honest people, in crews whose members come one after
-// another.
+// another, in an order that the seed chooses: staff and admins come early too.
 func visitors(iss *issuer.Issuer, seed uint64, c *crowd) [][]*visitor {
 	out := make([][]*visitor, crews)
-	for n := range firstBystander {
+	for _, n := range rand.New(rand.NewPCG(seed, 4<<32)).Perm(firstBystander) {
 		v := &visitor{
 			person: newPerson(iss, n, fmt.Sprintf("127.0.1.%d", 1+n)), c: c,
 			rng: rand.New(rand.NewPCG(seed, 3<<32|uint64(n))), logins: c.bare.many,
