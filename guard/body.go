@@ -244,8 +244,8 @@ func (p *Pass) judgeBody(context.Context) bool {
 	n, at := 0, ""
 	for i := range e.Violations {
 		v := &e.Violations[i]
-		if assigns(v.Keyword) {
-			continue
+		if assigns(v.Keyword) && p.on(policy.MassAssignment) {
+			continue // the next check's to judge
 		}
 		if n++; n == 1 {
 			at = "body " + v.Instance

@@ -483,7 +483,7 @@ func (p *Pass) pseudonym(a *authn.Principal) string { return p.g.pseudo(a.Subjec
 // origin refuses pages of other origins that policy does not list.
 func (p *Pass) origin(context.Context) bool {
 	c := p.op.CORS
-	if c == nil {
+	if c == nil || !p.matched {
 		return false
 	}
 	o, ok := p.Request.Header.Get(exchange.Origin)
@@ -526,32 +526,30 @@ func (p *Pass) corsAnswer() {
 }
 
 // options answers OPTIONS for a path that does not declare it: a preflight by
-// the policy, any other with the methods that there are.
+// the policy, any other with the methods that there are. Where operations are
+// only observed it goes on to the upstream.
 func (p *Pass) options(preflight bool) bool {
-	p.own = Answer
-	p.verdict = exchange.Allowed
-	if !preflight {
-		return true
-	}
-	h := p.Request.Header
-	m, _ := h.Get(exchange.AccessControlRequestMethod)
-	for _, o := range p.match.Allowed {
-		if o.Method == string(m) {
-			p.op = o
+	if preflight {
+		h := p.Request.Header
+		m, _ := h.Get(exchange.AccessControlRequestMethod)
+		for _, o := range p.match.Allowed {
+			if o.Method == string(m) {
+				p.op = o
+			}
+		}
+		if p.op.CORS != nil { // without a word of CORS the browser refuses by itself
+			o, _ := h.Get(exchange.Origin)
+			p.preflight = p.allowedOrigin(p.op.CORS, o)
+			if !p.preflight && p.on(policy.Origins) && p.found(policy.Origins, exchange.CORSOrigin, "header Origin") {
+				return true
+			}
 		}
 	}
-	if p.op.CORS == nil {
-		return true // without a word of CORS the browser refuses by itself
+	if !p.enforced(policy.Operations) {
+		p.op = p.api.Unmatched
+		return false
 	}
-	o, _ := h.Get(exchange.Origin)
-	if p.op == p.api.Unmatched || !p.allowedOrigin(p.op.CORS, o) {
-		p.own = Refuse
-		if !p.found(policy.Origins, exchange.CORSOrigin, "header Origin") {
-			p.own = Answer
-		}
-		return true
-	}
-	p.preflight = true
+	p.own, p.verdict = Answer, exchange.Allowed
 	return true
 }
 

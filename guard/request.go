@@ -159,7 +159,7 @@ func (p *Pass) findOperation(context.Context) bool {
 			}
 		}
 		return p.overridden()
-	case known && method == "OPTIONS" && p.enforced(policy.Operations):
+	case known && method == "OPTIONS":
 		return p.options(preflight)
 	case known:
 		return p.found(policy.Operations, exchange.UnknownMethod, "method")
@@ -275,12 +275,8 @@ func (p *Pass) authorize(context.Context) bool {
 	if p.op.Closed && p.found(policy.Authorization, exchange.AuthzUnprotected, "") {
 		return true
 	}
-	if len(p.op.Security) > 0 && !p.permitted() {
-		if p.principal != nil || !p.op.Asks() {
-			if p.found(policy.Authorization, exchange.AuthzScope, "") {
-				return true
-			}
-		}
+	if len(p.op.Security) > 0 && !p.permitted() && p.found(policy.Authorization, exchange.AuthzScope, "") {
+		return true
 	}
 	if len(p.op.Require) == 0 {
 		return false

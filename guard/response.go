@@ -311,10 +311,6 @@ func (p *Pass) answerFiltered() bool {
 	}
 	out, err := s.Filter(p.outBuf[:0], p.decoded, f, &p.report)
 	f.Keep = keep
-	if errors.Is(err, jsonschema.ErrStopped) {
-		err = nil
-		out = nil
-	}
 	var e *jsonschema.Error
 	if errors.As(err, &e) && e.Syntax {
 		if p.on(policy.ResponseBody) || p.needed() {
@@ -328,23 +324,21 @@ func (p *Pass) answerFiltered() bool {
 	if p.foreign > 0 && p.foreignObject() {
 		return true
 	}
-	if out == nil { // stopped, and only observed: nothing was written
+	if e != nil && p.mayNotLeave(e) {
+		return true
+	}
+	if out == nil { // something is denied, and only observed: nothing was written
 		return false
 	}
-	return p.answerChanged(s, out, e)
+	return p.answerChanged(s, out)
 }
 
 // answerViolates reports what the schema found.
 func (p *Pass) answerViolates(e *jsonschema.Error) bool {
 	for i := range e.Violations {
 		v := &e.Violations[i]
-		switch v.Keyword {
-		case "undeclared", "writeOnly":
-			continue
-		case "additionalProperties", "unevaluatedProperties":
-			if p.op.Strip != policy.DenyThem {
-				continue
-			}
+		if (assigns(v.Keyword) || v.Keyword == "writeOnly") && p.on(policy.ResponseFilter) {
+			continue // the filter's to judge
 		}
 		mode := p.op.Modes[policy.ResponseBody]
 		if !p.op.Strict {
@@ -373,27 +367,23 @@ func (p *Pass) foreignObject() bool {
 	return false
 }
 
-// answerChanged records what was cut out and masked, and takes the changed
-// body for the answer as far as the controls enforce it.
-func (p *Pass) answerChanged(s *jsonschema.Schema, out []byte, e *jsonschema.Error) bool {
-	denied := false
-	if e != nil {
-		for i := range e.Violations {
-			v := &e.Violations[i]
-			switch {
-			case v.Keyword == "writeOnly" && p.op.WriteOnly == policy.DenyThem:
-				denied = p.withhold(p.op.Modes[policy.ResponseFilter], policy.ResponseFilter, exchange.ResponseWriteOnly)
-			case assigns(v.Keyword) && p.op.Strip == policy.DenyThem && v.Keyword != "readOnly":
-				denied = p.withhold(p.op.Modes[policy.ResponseFilter], policy.ResponseFilter, exchange.ResponseUndeclared)
-			default:
-				continue
-			}
-			break
+// mayNotLeave refuses an answer with properties that policy does not want cut
+// out but denied.
+func (p *Pass) mayNotLeave(e *jsonschema.Error) bool {
+	for i := range e.Violations {
+		switch v := &e.Violations[i]; {
+		case v.Keyword == "writeOnly" && p.op.WriteOnly == policy.DenyThem:
+			return p.withhold(p.op.Modes[policy.ResponseFilter], policy.ResponseFilter, exchange.ResponseWriteOnly)
+		case assigns(v.Keyword) && p.op.Strip == policy.DenyThem:
+			return p.withhold(p.op.Modes[policy.ResponseFilter], policy.ResponseFilter, exchange.ResponseUndeclared)
 		}
 	}
-	if denied {
-		return true
-	}
+	return false
+}
+
+// answerChanged records what was cut out and masked, and takes the changed
+// body for the answer as far as the controls enforce it.
+func (p *Pass) answerChanged(s *jsonschema.Schema, out []byte) bool {
 	r := &p.report
 	filter, redact, own := p.enforced(policy.ResponseFilter), p.enforced(policy.Redact), p.enforced(policy.Ownership)
 	stripU := filter && p.op.Strip == policy.StripThem
@@ -477,13 +467,10 @@ func (p *Pass) keep(capture int, raw []byte) jsonschema.Decision {
 			return jsonschema.KeepItem
 		}
 		p.foreign++
-		switch {
-		case o.Drop && o.List:
+		if o.Drop && o.List {
 			return jsonschema.DropItem
-		case p.enforced(policy.Ownership):
-			return jsonschema.Stop
 		}
-		return jsonschema.KeepItem
+		break // the pass goes on, so that an event tells all that is wrong
 	}
 	return jsonschema.KeepItem
 }

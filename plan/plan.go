@@ -135,16 +135,6 @@ type Alternative struct {
 	Scopes      []string
 }
 
-// Asks reports whether every way to call the operation needs a principal.
-func (o *Operation) Asks() bool {
-	for i := range o.Security {
-		if o.Security[i].Anonymous {
-			return false
-		}
-	}
-	return true
-}
-
 // A Membership asks for a scope or a role.
 type Membership struct {
 	Role  bool
