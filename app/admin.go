@@ -1,21 +1,48 @@
 package app
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // admin is what the admin address answers: whether the process lives, whether
 // it should get traffic, and what it counted. It never shows configuration.
 type admin struct {
-	hosts   []string     // names it is reached by, beside loopback and its own address; lower case
-	ready   func() error // nil where it takes traffic
-	metrics http.Handler
+	hosts    []string     // names it is reached by, beside loopback and the address of the connection; lower case
+	ready    func() error // nil where it takes traffic
+	metrics  http.Handler
+	listener net.Listener
+	token    atomic.Pointer[[sha256.Size]byte] // hash of what operators send; nil asks for nothing
+}
+
+// setToken changes what operators have to send; "" asks for nothing.
+func (a *admin) setToken(token string) {
+	if token == "" {
+		a.token.Store(nil)
+		return
+	}
+	sum := sha256.Sum256([]byte(token))
+	a.token.Store(&sum)
+}
+
+// permitted reports whether the request has the token. Hashes are compared, so
+// that the time it takes tells nothing of the token, its length included.
+func (a *admin) permitted(r *http.Request) bool {
+	want := a.token.Load()
+	if want == nil {
+		return true
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	got := sha256.Sum256([]byte(token))
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
 // ServeHTTP answers. The Host must be one that the address is known by, and an
@@ -27,7 +54,7 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	if !a.known(r.Host) {
+	if !a.known(r) {
 		plain(w, http.StatusForbidden, "this host is not one of the admin address's")
 		return
 	}
@@ -51,6 +78,11 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			plain(w, http.StatusOK, "ready")
 		}
 	case "/metrics":
+		if !a.permitted(r) {
+			h.Set("WWW-Authenticate", "Bearer")
+			plain(w, http.StatusUnauthorized, "the token of the admin address is missing or wrong")
+			return
+		}
 		serve = a.metrics.ServeHTTP
 	default:
 		plain(w, http.StatusNotFound, "there is nothing here")
@@ -64,15 +96,19 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve(w, r)
 }
 
-// known reports whether an authority names the admin address.
-func (a *admin) known(authority string) bool {
-	host := authority
-	if h, _, err := net.SplitHostPort(authority); err == nil {
+// known reports whether the request's host names the admin address: by a name
+// that it is known by, or by the very address that the connection came to.
+func (a *admin) known(r *http.Request) bool {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
 	host = strings.ToLower(strings.Trim(host, "[]"))
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
-		return true
+	if ip := net.ParseIP(host); ip != nil {
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+		if ip.IsLoopback() || local != nil && local.IP.Equal(ip) {
+			return true
+		}
 	}
 	return host == "localhost" || slices.Contains(a.hosts, host)
 }

@@ -55,6 +55,28 @@ func TestG2AdminAnswersOnlyItsOwnHosts(t *testing.T) {
 		}
 	}
 
+	a.setToken("a long enough token")
+	for _, c := range []struct {
+		path, auth string
+		want       int
+	}{
+		{"/metrics", "", 401}, // G1
+		{"/metrics", "Bearer a long enough toke", 401},
+		{"/metrics", "Basic a long enough token", 401},
+		{"/metrics", "Bearer a long enough token", 200},
+		{"/healthz", "", 200},
+		{"/readyz", "", 200},
+	} {
+		r := httptest.NewRequest("GET", c.path, nil)
+		r.Host = "localhost"
+		r.Header.Set("Authorization", c.auth)
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%s with %q: %d, want %d", c.path, c.auth, w.Code, c.want)
+		}
+	}
+
 	ready = errors.New("draining")
 	r := httptest.NewRequest("GET", "/readyz", nil)
 	r.Host = "localhost"

@@ -109,7 +109,7 @@ func (w *watch) changed() (names []string) {
 // run calls found with the files that changed, until ctx is done. It waits
 // until they stay as they are, so that a half-written file is not taken for
 // the whole: a policy that ends early may well be valid, and weaker.
-func (w *watch) run(ctx context.Context, found func(ctx context.Context, files []string)) {
+func (w *watch) run(ctx context.Context, found func(files []string)) {
 	notices, err := fsnotify.NewWatcher()
 	if err != nil {
 		w.log.Warn("files are watched by polling only", "err", err)
@@ -144,7 +144,7 @@ func (w *watch) run(ctx context.Context, found func(ctx context.Context, files [
 			}
 		}
 		slices.Sort(files)
-		found(ctx, slices.Compact(files))
+		found(slices.Compact(files))
 	}
 }
 

@@ -31,7 +31,7 @@ func watching(t *testing.T, settle time.Duration, files ...string) (*watch, <-ch
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w.run(ctx, func(_ context.Context, files []string) { found <- files })
+		w.run(ctx, func(files []string) { found <- files })
 	}()
 	t.Cleanup(func() { cancel(); <-ended })
 	return w, found

@@ -18,11 +18,20 @@ type KeyPair struct {
 	Cert, Key string
 }
 
+// CertificateFiles name what a listener proves itself with, and what callers
+// must prove themselves with.
+type CertificateFiles struct {
+	Pairs []KeyPair // at least one
+	// ClientCA is the PEM file of the authorities of client certificates.
+	// Where it is set, every caller must have one of theirs.
+	ClientCA string
+}
+
 // Certificates are the certificates of a listener, read from files and read
 // again by [Certificates.Load]. Connections that are open keep theirs; new
 // handshakes get the new ones. Its methods may be called at once.
 type Certificates struct {
-	pairs   []KeyPair
+	files   CertificateFiles
 	now     func() time.Time
 	current atomic.Pointer[certificates]
 }
@@ -31,6 +40,9 @@ type Certificates struct {
 type certificates struct {
 	sum  [sha256.Size]byte // of all files
 	list []tls.Certificate
+	// clients are the authorities of client certificates, nil where none is
+	// asked for.
+	clients *x509.CertPool
 	// several is set where they name more than one host, so that a
 	// connection made for one may be used to reach another.
 	several bool
@@ -38,11 +50,12 @@ type certificates struct {
 
 // LoadCertificates reads the certificates for the first time. At least one is
 // needed.
-func LoadCertificates(pairs []KeyPair) (*Certificates, error) {
-	if len(pairs) == 0 {
+func LoadCertificates(f CertificateFiles) (*Certificates, error) {
+	if len(f.Pairs) == 0 {
 		return nil, errors.New("no certificate is configured")
 	}
-	c := &Certificates{pairs: slices.Clone(pairs), now: time.Now}
+	f.Pairs = slices.Clone(f.Pairs)
+	c := &Certificates{files: f, now: time.Now}
 	if _, err := c.Load(); err != nil {
 		return nil, err
 	}
@@ -55,7 +68,7 @@ func LoadCertificates(pairs []KeyPair) (*Certificates, error) {
 func (c *Certificates) Load() (changed bool, err error) {
 	next, hash, names := &certificates{}, sha256.New(), map[string]bool{}
 	var errs []error
-	for _, p := range c.pairs {
+	for _, p := range c.files.Pairs {
 		cert, err1 := os.ReadFile(p.Cert)
 		key, err2 := os.ReadFile(p.Key)
 		if err := errors.Join(err1, err2); err != nil {
@@ -79,6 +92,16 @@ func (c *Certificates) Load() (changed bool, err error) {
 		}
 		next.list = append(next.list, pair)
 	}
+	if c.files.ClientCA != "" {
+		pem, err := os.ReadFile(c.files.ClientCA)
+		if next.clients = x509.NewCertPool(); err == nil && !next.clients.AppendCertsFromPEM(pem) {
+			err = fmt.Errorf("%s: there is no certificate in it", c.files.ClientCA)
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+		hash.Write(pem)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return false, err
 	}
@@ -93,8 +116,11 @@ func (c *Certificates) Load() (changed bool, err error) {
 
 // Files are the files to watch.
 func (c *Certificates) Files() (names []string) {
-	for _, p := range c.pairs {
+	for _, p := range c.files.Pairs {
 		names = append(names, p.Cert, p.Key)
+	}
+	if c.files.ClientCA != "" {
+		names = append(names, c.files.ClientCA)
 	}
 	return names
 }
@@ -122,13 +148,27 @@ func (c *Certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	return &list[0], nil
 }
 
-// config is the TLS of a listener. Session tickets are left to the library,
-// which rotates their keys each day.
-func (c *Certificates) config(minVersion uint16) *tls.Config {
-	return &tls.Config{
+// Config is the TLS of a listener, which follows what Load reads. Session
+// tickets are left to the library, which rotates their keys each day.
+// minVersion is never below TLS 1.2; protocols are those of ALPN.
+func (c *Certificates) Config(minVersion uint16, protocols ...string) *tls.Config {
+	base := &tls.Config{
 		GetCertificate: c.get,
 		MinVersion:     max(minVersion, tls.VersionTLS12),
+		NextProtos:     protocols,
 	}
+	if c.files.ClientCA == "" {
+		return base
+	}
+	base.ClientAuth = tls.RequireAndVerifyClientCert
+	base.ClientCAs = c.current.Load().clients
+	outer := base.Clone()
+	outer.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := base.Clone()
+		now.ClientCAs = c.current.Load().clients
+		return now, nil
+	}
+	return outer
 }
 
 // misdirected reports whether a request is for another host than the

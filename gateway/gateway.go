@@ -125,7 +125,11 @@ func (g *Gateway) Door(l Listener) (*Door, error) {
 		HeadTimeout: l.HeadTimeout, BodyTimeout: l.BodyTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,
 	}
 	if d.certs != nil {
-		o.TLS = d.certs.config(l.MinVersion)
+		protocols := []string{"h2", "http/1.1"}
+		if l.HTTP1Only {
+			protocols = protocols[1:]
+		}
+		o.TLS = d.certs.Config(l.MinVersion, protocols...)
 	}
 	if !l.HTTP1Only {
 		d.h2 = newHTTP2Server(http.HandlerFunc(d.serveHTTP2), http2Options{

@@ -21,20 +21,20 @@ import (
 // A Snapshot is every counter at one moment. Counters never go down while the
 // process lives, a reload included.
 type Snapshot struct {
-	Exchanges   []Exchanges
-	Hits        []Hits
-	Durations   []Histogram // whole exchanges, by API
-	Waits       []Wait
-	Changed     []Changed
-	Unmatched   uint64 // requests that belonged to no API
-	Panics      uint64 // exchanges that ended in one, and were refused
-	Events      []Events
-	Plan        Plan
-	Reloads     Reloads
-	Listeners   []Listener
-	Upstreams   []Upstream
-	Certificate []Certificate
-	Ready       bool
+	Exchanges    []Exchanges
+	Hits         []Hits
+	Durations    []Histogram // whole exchanges, by API
+	Waits        []Wait
+	Changed      []Changed
+	Unmatched    uint64 // requests that belonged to no API
+	Panics       uint64 // exchanges that ended in one, and were refused
+	Events       []Events
+	Plan         Plan
+	Reloads      Reloads
+	Listeners    []Listener
+	Upstreams    []Upstream
+	Certificates []Certificate
+	Ready        bool
 }
 
 // Exchanges are those of one operation that ended alike.
@@ -83,7 +83,7 @@ type Changed struct {
 // Events are what became of events.
 type Events struct {
 	Sink    string // "stdout" or "file"
-	Outcome string // "written", "dropped_allowed", "dropped_denied", …
+	Outcome string // "written", "lost_exchanges" or "lost_denials"
 	Count   uint64
 }
 
@@ -112,22 +112,28 @@ type Reloads struct {
 
 // A Listener is a door's address.
 type Listener struct {
-	Address string
-	// Open and Accepted are by protocol: "http/1.1", "h2".
-	Open     map[string]int64
-	Accepted map[string]uint64
-	// Refused are connections closed before any request: handshakes that
-	// failed, and those over the bound.
-	Refused uint64
+	Address     string
+	Open        map[string]int64 // by protocol: "http/1.1", "h2"
+	Accepted    uint64           // connections
+	Refused     uint64           // requests that were no HTTP
+	TimedOut    uint64           // connections closed for what took too long
+	HTTP2Faults []HTTP2Fault
 }
 
-// An Upstream is a pool of connections.
+// HTTP2Fault is what peers did wrong over HTTP/2.
+type HTTP2Fault struct {
+	Kind  string
+	Count uint64
+}
+
+// An Upstream is a server that exchanges go to.
 type Upstream struct {
 	Address string
 	Idle    int64
 	Busy    int64
 	Dialed  uint64
-	Failed  uint64
+	Retried uint64
+	Ejected bool
 }
 
 // A Certificate is one in use.
@@ -183,17 +189,20 @@ var (
 	reloads      = describe("reloads_total", "Loads of the configuration after the start, by outcome.", "outcome")
 	reloadLast   = describe("reload_last_success_timestamp_seconds", "When a reload was last done.")
 	open         = describe("connections", "Open connections of callers.", "listener", "protocol")
-	accepted     = describe("connections_accepted_total", "Connections of callers.", "listener", "protocol")
-	refused      = describe("connections_refused_total", "Connections closed before any request: failed handshakes, and those over the bound.", "listener")
+	accepted     = describe("connections_accepted_total", "Connections of callers.", "listener")
+	refused      = describe("requests_malformed_total", "Requests that were no HTTP, or beyond the listener's limits.", "listener")
+	timedOut     = describe("connections_timed_out_total", "Connections closed for a head, body or answer that took too long.", "listener")
+	http2Faults  = describe("http2_errors_total", "What peers did wrong over HTTP/2.", "listener", "kind")
 	poolConns    = describe("upstream_connections", "Connections to upstreams, by state.", "upstream", "state")
 	poolDialed   = describe("upstream_connections_dialed_total", "Connections made to upstreams.", "upstream")
-	poolFailed   = describe("upstream_dial_failures_total", "Connections to upstreams that could not be made.", "upstream")
+	poolRetried  = describe("upstream_retries_total", "Requests sent again, since the upstream closed a kept connection.", "upstream")
+	poolEjected  = describe("upstream_ejected", "1 where the server gets no requests, since it failed too often.", "upstream")
 	certificates = describe("certificate_expiry_timestamp_seconds", "When a certificate in use expires.", "name")
 	ready        = describe("ready", "1 where /readyz says so.")
 	buildInfo    = describe("build_info", "1, with the version and the toolchain.", "version", "go")
 
 	families = []metric{exchanges, hits, durations, upstream, changed, events, unmatched, panics, planInfo, planSince, planFaults, apiUp, operations,
-		unenforced, unprotected, reloads, reloadLast, open, accepted, refused, poolConns, poolDialed, poolFailed, certificates, ready, buildInfo}
+		unenforced, unprotected, reloads, reloadLast, open, accepted, refused, timedOut, http2Faults, poolConns, poolDialed, poolRetried, poolEjected, certificates, ready, buildInfo}
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
@@ -255,18 +264,21 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for _, proto := range slices.Sorted(maps.Keys(l.Open)) {
 			gauge(open, float64(l.Open[proto]), l.Address, proto)
 		}
-		for _, proto := range slices.Sorted(maps.Keys(l.Accepted)) {
-			count(accepted, l.Accepted[proto], l.Address, proto)
-		}
+		count(accepted, l.Accepted, l.Address)
 		count(refused, l.Refused, l.Address)
+		count(timedOut, l.TimedOut, l.Address)
+		for _, f := range l.HTTP2Faults {
+			count(http2Faults, f.Count, l.Address, f.Kind)
+		}
 	}
 	for _, u := range s.Upstreams {
 		gauge(poolConns, float64(u.Idle), u.Address, "idle")
 		gauge(poolConns, float64(u.Busy), u.Address, "busy")
 		count(poolDialed, u.Dialed, u.Address)
-		count(poolFailed, u.Failed, u.Address)
+		count(poolRetried, u.Retried, u.Address)
+		gauge(poolEjected, truth(u.Ejected), u.Address)
 	}
-	for _, x := range s.Certificate {
+	for _, x := range s.Certificates {
 		gauge(certificates, seconds(x.Until), x.Name)
 	}
 	gauge(ready, truth(s.Ready))

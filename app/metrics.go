@@ -1,0 +1,234 @@
+package app
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/sallyport/sallyport/exchange"
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/telemetry"
+)
+
+// counters carry what was counted over reloads: the guard counts for each plan
+// anew, and a counter that falls is read as a restart.
+type counters struct {
+	mu   sync.Mutex   // guards what follows
+	past totals       // of plans that nobody asks any more
+	last *guard.Stats // of the plan before, or nil
+}
+
+// totals are sums by what metrics show them by.
+type totals struct {
+	exchanges map[telemetry.Exchanges]uint64 // by all but Count
+	hits      map[telemetry.Hits]uint64
+	changed   map[telemetry.Changed]uint64
+	took      map[string]*telemetry.Histogram // by API
+	waits     map[string]*telemetry.Wait
+	unmatched uint64
+}
+
+func newTotals() totals {
+	return totals{map[telemetry.Exchanges]uint64{}, map[telemetry.Hits]uint64{}, map[telemetry.Changed]uint64{},
+		map[string]*telemetry.Histogram{}, map[string]*telemetry.Wait{}, 0}
+}
+
+// retire keeps what a plan counted that was replaced. Exchanges under way go on
+// counting there, so it is added up for good only when the next one goes.
+func (c *counters) retire(s *guard.Stats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.past.exchanges == nil {
+		c.past = newTotals()
+	}
+	c.past.add(c.last)
+	c.last = s
+}
+
+// sum is everything counted since the start.
+func (c *counters) sum(now *guard.Stats) totals {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := newTotals()
+	maps.Copy(t.exchanges, c.past.exchanges)
+	maps.Copy(t.hits, c.past.hits)
+	maps.Copy(t.changed, c.past.changed)
+	for api, h := range c.past.took {
+		copied := *h
+		copied.Buckets = slices.Clone(h.Buckets)
+		t.took[api] = &copied
+	}
+	for api, w := range c.past.waits {
+		copied := *w
+		t.waits[api] = &copied
+	}
+	t.unmatched = c.past.unmatched
+	t.add(c.last)
+	t.add(now)
+	return t
+}
+
+var bounds = func() []float64 {
+	b := make([]float64, len(guard.Buckets))
+	for i, d := range guard.Buckets {
+		b[i] = d.Seconds()
+	}
+	return b
+}()
+
+// add adds what one plan counted; s may be nil.
+func (t *totals) add(s *guard.Stats) {
+	if s == nil || s.Plan == nil {
+		return
+	}
+	t.unmatched += s.Nowhere()
+	for i, op := range s.Plan.Operations {
+		o := s.Operation(i)
+		name := ""
+		if op.API != nil {
+			name = op.API.Name
+		}
+		e := telemetry.Exchanges{API: name, Operation: op.ID, Mode: op.Mode.String(), Verdict: "allow", Reason: exchange.OK.Code()}
+		for class := 0; class <= 5; class++ {
+			if n := o.Passed(class); n > 0 {
+				e.Status = strconv.Itoa(class) + "xx"
+				t.exchanges[e] += n
+			}
+		}
+		e.Verdict = "deny"
+		for _, r := range exchange.Reasons() {
+			if n := o.Refused(r); n > 0 {
+				e.Reason, e.Status = r.Code(), statusClass(r)
+				t.exchanges[e] += n
+			}
+			if n := o.Observed(r); n > 0 {
+				t.hits[telemetry.Hits{API: name, Operation: op.ID, Reason: r.Code(), Mode: op.Mode.String()}] += n
+			}
+		}
+		for what, n := range map[string]uint64{"stripped": o.Stripped(), "redacted": o.Redacted()} {
+			if n > 0 {
+				t.changed[telemetry.Changed{API: name, What: what}] += n
+			}
+		}
+		t.durations(name, o)
+	}
+}
+
+func (t *totals) durations(api string, o *guard.OperationStats) {
+	h, w := t.took[api], t.waits[api]
+	if h == nil {
+		h = &telemetry.Histogram{API: api, Bounds: bounds, Buckets: make([]uint64, len(bounds)+1)}
+		w = &telemetry.Wait{API: api}
+		t.took[api], t.waits[api] = h, w
+	}
+	counts, sum := o.Took()
+	for i, n := range counts {
+		h.Buckets[i] += n
+		w.Count += n
+	}
+	h.Sum += sum.Seconds()
+	w.Sum += o.Upstream().Seconds()
+}
+
+// statusClass is the class of the status that a refusal for r has.
+func statusClass(r exchange.Reason) string {
+	status := r.Entry().Status
+	if status == 0 {
+		status = 502
+	}
+	return strconv.Itoa(status/100) + "xx"
+}
+
+// snapshot reads every counter, for a scrape.
+func (a *App) snapshot() telemetry.Snapshot {
+	stats := a.guard.Stats()
+	t := a.counters.sum(stats)
+	s := telemetry.Snapshot{
+		Unmatched: t.unmatched, Panics: a.gateway.Panics(), Ready: a.ready() == nil,
+		Plan: telemetry.Plan{Hash: stats.Plan.Hash, Since: stats.Began, Faults: map[string]int{"error": 0, "closed": 0, "warning": 0}},
+	}
+	for e, n := range t.exchanges {
+		e.Count = n
+		s.Exchanges = append(s.Exchanges, e)
+	}
+	for h, n := range t.hits {
+		h.Count = n
+		s.Hits = append(s.Hits, h)
+	}
+	for c, n := range t.changed {
+		c.Count = n
+		s.Changed = append(s.Changed, c)
+	}
+	for _, h := range t.took {
+		s.Durations = append(s.Durations, *h)
+	}
+	for _, w := range t.waits {
+		s.Waits = append(s.Waits, *w)
+	}
+
+	a.reloads.mu.Lock()
+	s.Reloads = a.reloads.Reloads
+	a.reloads.mu.Unlock()
+	c := a.current.Load()
+	for _, d := range c.faults {
+		s.Plan.Faults[d.Severity.String()]++
+	}
+	operations, unprotected := map[string]int{}, map[string]int{}
+	for _, op := range stats.Plan.Operations {
+		if op.API == nil || op == op.API.Unmatched {
+			continue
+		}
+		operations[op.API.Name]++
+		if len(op.Security) == 0 {
+			unprotected[op.API.Name]++
+		}
+	}
+	for _, api := range stats.Plan.APIs {
+		s.Plan.APIs = append(s.Plan.APIs, telemetry.API{
+			Name: api.Name, Operations: operations[api.Name], Unenforced: stats.Plan.Unenforced[api.Name],
+			Unprotected: unprotected[api.Name], Available: !api.Unavailable,
+		})
+	}
+
+	if a.events != nil {
+		sink := "stdout"
+		if a.file != nil {
+			sink = "file"
+		}
+		e := a.events.Stats()
+		s.Events = []telemetry.Events{
+			{Sink: sink, Outcome: "written", Count: e.Written},
+			{Sink: sink, Outcome: "lost_exchanges", Count: e.Lost.Exchanges},
+			{Sink: sink, Outcome: "lost_denials", Count: e.Lost.Denials},
+		}
+	}
+	for _, d := range a.doors {
+		st := d.Stats()
+		l := telemetry.Listener{
+			Address: st.Address, Refused: st.Refused,
+			Open:     map[string]int64{"http/1.1": int64(st.Open - st.HTTP2), "h2": int64(st.HTTP2)},
+			Accepted: st.Accepted, TimedOut: st.TimedOut,
+		}
+		for kind, n := range st.HTTP2Faults {
+			l.HTTP2Faults = append(l.HTTP2Faults, telemetry.HTTP2Fault{Kind: kind, Count: n})
+		}
+		s.Listeners = append(s.Listeners, l)
+	}
+	for _, u := range a.gateway.UpstreamStats() {
+		s.Upstreams = append(s.Upstreams, telemetry.Upstream{
+			Address: u.Address, Idle: int64(u.Idle), Busy: int64(u.Open - u.Idle), Dialed: u.Dialled, Retried: u.Retried, Ejected: u.Ejected,
+		})
+	}
+	for _, certs := range a.certs {
+		for _, leaf := range certs.Leaves() {
+			name := leaf.Subject.CommonName
+			if len(leaf.DNSNames) > 0 {
+				name = strings.Join(leaf.DNSNames, ",")
+			}
+			s.Certificates = append(s.Certificates, telemetry.Certificate{Name: name, Until: leaf.NotAfter})
+		}
+	}
+	return s
+}
