@@ -194,36 +194,49 @@ func order(rnd *rand.Rand, n int) *orderJSON {
 }
 
 func newOrder(rnd *rand.Rand) *newOrderJSON {
-	return &newOrderJSON{Currency: "EUR", Lines: lines(rnd, 9), Address: where(rnd), Coupon: "WINTER26", Gift: true}
+	return &newOrderJSON{Currency: "EUR", Lines: lines(rnd, 3), Address: where(rnd), Coupon: "WINTER26", Gift: true}
 }
 
-// page is a list of as many orders as fit, padded in the last order's note to
-// exactly size bytes. It also returns their number.
+// page is a list of as many orders as fit, filled up to exactly size bytes. It
+// also returns their number.
 func page(rnd *rand.Rand, size int) ([]byte, int) {
 	p := &pageJSON{Next: "b3JkZXJzOjE3"}
 	for {
-		p.Orders = append(p.Orders, *order(rnd, 1+rnd.IntN(2)))
+		o := order(rnd, 1+rnd.IntN(2))
+		p.Orders = append(p.Orders, *o)
 		p.Count = len(p.Orders)
-		if over := len(marshal(p)) + 700 - size; over > 0 {
+		if len(marshal(p)) > size {
+			p.Orders = p.Orders[:len(p.Orders)-1]
+			p.Count = len(p.Orders)
 			break
 		}
 	}
 	return fill(p, size), p.Count
 }
 
-// fill pads the note of v, or of its last order, so that v is size bytes.
+// fill adds lines to v, or to its last order, and then a note, so that v is
+// size bytes.
 func fill(v any, size int) []byte {
 	rnd := rand.New(rand.NewPCG(7, uint64(size)))
+	var ls *[]line
 	var n *string
 	switch v := v.(type) {
 	case *pageJSON:
-		n = &v.Orders[len(v.Orders)-1].Note
+		last := &v.Orders[len(v.Orders)-1]
+		ls, n = &last.Lines, &last.Note
 	case *orderJSON:
-		n = &v.Note
+		ls, n = &v.Lines, &v.Note
 	case *newOrderJSON:
-		n = &v.Note
+		ls, n = &v.Lines, &v.Note
 	}
 	*n = ""
+	more := lines(rnd, 100)
+	for len(more) > 0 && size-len(marshal(v)) > 150 {
+		if _, isNew := v.(*newOrderJSON); !isNew {
+			more[0].UnitPrice = 100 + rnd.IntN(9900)
+		}
+		*ls, more = append(*ls, more[0]), more[1:]
+	}
 	missing := size - len(marshal(v))
 	if missing < 0 || missing > 1000 {
 		panic(fmt.Sprintf("bench: %T misses %d bytes of %d", v, missing, size))

@@ -98,6 +98,7 @@ global
 	nbthread 1
 	maxconn %d
 	ulimit-n %d
+	no strict-limits
 defaults
 	mode http
 	timeout connect 5s
