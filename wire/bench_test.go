@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,6 +67,14 @@ func runProxy(kind, upstream string) {
 		go http.Serve(l, rp)
 	case "stock":
 		go http.Serve(l, httputil.NewSingleHostReverseProxy(u))
+	}
+	if file := os.Getenv("WIRE_TEST_PROFILE"); file != "" {
+		f, err := os.Create(file)
+		if err != nil {
+			panic(err)
+		}
+		pprof.StartCPUProfile(f)
+		defer pprof.StopCPUProfile()
 	}
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		var ru syscall.Rusage
@@ -134,6 +143,56 @@ func (c *child) cpu(b testing.TB) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(n) * time.Microsecond
+}
+
+// startNginx starts nginx with one worker that does nothing but proxy_pass.
+func startNginx(b testing.TB, upstream string) (addr string, cpu func() time.Duration) {
+	b.Helper()
+	bin, err := exec.LookPath("nginx")
+	if err != nil {
+		b.Skip("nginx is not installed")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	addr = l.Addr().String()
+	l.Close()
+	dir := b.TempDir()
+	conf := `daemon off; master_process off; worker_processes 1; pid ` + dir + `/pid; error_log stderr crit;
+worker_cpu_affinity 01; events { worker_connections 4096; }
+http { access_log off; keepalive_requests 100000000; client_body_temp_path ` + dir + `/a; proxy_temp_path ` + dir + `/b;
+ fastcgi_temp_path ` + dir + `/c; uwsgi_temp_path ` + dir + `/d; scgi_temp_path ` + dir + `/e;
+ upstream up { server ` + upstream + `; keepalive 256; keepalive_requests 100000000; }
+ server { listen ` + addr + `; location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection "";
+  proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;` + os.Getenv("WIRE_TEST_NGINX") + ` } } }`
+	if err := os.WriteFile(dir+"/conf", []byte(conf), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(bin, "-p", dir, "-c", dir+"/conf")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	for {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+			break
+		}
+	}
+	return addr, func() time.Duration {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", cmd.Process.Pid))
+		if err != nil {
+			b.Fatal(err)
+		}
+		n, err := strconv.ParseInt(strings.Fields(string(data))[0], 10, 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(n)
+	}
 }
 
 // origin answers every request with the same bytes and costs little itself.
@@ -253,16 +312,23 @@ func BenchmarkProxy(b *testing.B) {
 		name       string
 		body, size int
 	}{{"GET1K", 0, 1 << 10}, {"GET10K", 0, 10 << 10}, {"GET100K", 0, 100 << 10}, {"POST1K", 1 << 10, 1 << 10}} {
-		for _, kind := range []string{"wire", "tuned", "stock"} {
+		for _, kind := range []string{"wire", "nginx", "tuned", "stock"} {
 			b.Run(c.name+"/"+kind, func(b *testing.B) {
-				p := start(b, kind, origin(b, c.size))
+				var addr string
+				var cpu func() time.Duration
+				if kind == "nginx" {
+					addr, cpu = startNginx(b, origin(b, c.size))
+				} else {
+					p := start(b, kind, origin(b, c.size))
+					addr, cpu = p.addr, func() time.Duration { return p.cpu(b) }
+				}
 				req := benchRequest(c.body)
-				load(b, p.addr, 64, 2000, req, c.size)
-				before := p.cpu(b)
+				load(b, addr, 64, 2000, req, c.size)
+				before := cpu()
 				b.ResetTimer()
-				load(b, p.addr, 64, b.N, req, c.size)
+				load(b, addr, 64, b.N, req, c.size)
 				b.StopTimer()
-				b.ReportMetric(float64((p.cpu(b)-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/req")
+				b.ReportMetric(float64((cpu()-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/req")
 			})
 		}
 	}

@@ -120,6 +120,15 @@ type upstreamConn struct {
 	quiet  bool
 	peekFn func(uintptr)
 
+	// A small request and the beginning of its answer; see ask.
+	askFn  func(uintptr) bool
+	msg    []byte
+	into   []byte
+	asked  bool // msg has been written whole
+	wrote  int
+	got    int
+	failed error
+
 	readBy, writeBy time.Time
 	exact           bool // readBy is not to be extended
 }
@@ -303,7 +312,9 @@ func (c *Client) take(ctx context.Context, fresh bool) (*upstreamConn, error) {
 		c.mu.Unlock()
 		// Bytes that nobody asked for would be taken for the answer to
 		// this request; an end means that it cannot be sent.
-		if time.Since(u.since) < c.opt.IdleTimeout && u.silent() {
+		// Under load, when a connection rests for less than a
+		// millisecond, the look is spared.
+		if rest := time.Since(u.since); rest < time.Millisecond || rest < c.opt.IdleTimeout && u.silent() {
 			c.reused.Add(1)
 			return u, nil
 		}
@@ -385,12 +396,9 @@ func (c *Client) dial(ctx context.Context) (u *upstreamConn, err error) {
 		return nil, c.unreachable(err)
 	}
 	u = &upstreamConn{c: c, nc: nc}
-	if sc, ok := nc.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			u.raw = raw
-		}
-	}
+	u.raw = rawConn(nc)
 	u.peekFn = func(fd uintptr) { u.quiet = peekFD(fd) }
+	u.askFn = u.ask
 	if c.opt.TLS != nil {
 		t := tls.Client(nc, c.opt.TLS)
 		if err := t.HandshakeContext(ctx); err != nil {
@@ -496,6 +504,23 @@ func (u *upstreamConn) silent() bool {
 	return u.raw.Control(u.peekFn) == nil && u.quiet
 }
 
+// ask writes msg and reads what answers it, as the runtime calls it; false
+// makes the runtime wait for something to read. Writing within the call spares
+// the read that finds nothing yet: what comes after the call began is told.
+func (u *upstreamConn) ask(fd uintptr) bool {
+	if !u.asked {
+		u.wrote, u.failed = writeFD(fd, u.msg)
+		u.asked = u.wrote == len(u.msg)
+		return !u.asked
+	}
+	n, err := readFD(fd, u.into)
+	if again(err) {
+		return false
+	}
+	u.got, u.failed = n, err
+	return true
+}
+
 func (u *upstreamConn) extendReadBy(now time.Time, d time.Duration) {
 	if u.exact {
 		return
@@ -535,41 +560,48 @@ func (r *Response) roundTrip(ctx context.Context, req *UpstreamRequest) (stale b
 	if err != nil {
 		return false, err
 	}
-	u.extendWriteBy(now)
-	var complete bool
-	if req.Stream != nil {
-		complete, err = r.sendStream(head, req)
-	} else {
-		complete, err = r.send(head, req.Body)
-	}
-	if err != nil {
-		var own *streamFault
-		if errors.As(err, &own) {
-			return false, own.error // the caller's body broke off: the request is aborted
-		}
-		// The upstream may have answered before it closed; what it said is
-		// worth more than the error of the write.
-		complete = false
-	}
-	if req.Stream != nil || len(req.Body) > maxWrite/4 {
-		now = time.Now()
-	}
+	by, bounded := ctx.Deadline()
 	wait := u.c.opt.HeadTimeout
 	if req.Timeout > 0 {
 		wait = req.Timeout
 	}
-	by, bounded := ctx.Deadline()
-	if bounded || req.Timeout > 0 {
-		if at := now.Add(wait); !bounded || at.Before(by) {
-			by = at
+	setBy := func(now time.Time) {
+		if !bounded && req.Timeout == 0 {
+			u.extendReadBy(now, wait)
+			return
 		}
-		u.readBy, u.exact = by, true
-		u.nc.SetReadDeadline(by)
-	} else {
-		u.extendReadBy(now, wait)
+		at := now.Add(wait)
+		if bounded && by.Before(at) {
+			at = by
+		}
+		u.readBy, u.exact = at, true
+		u.nc.SetReadDeadline(at)
 	}
-	sendErr := err
 	w.b = body{src: u, in: w.in, done: true}
+	var complete bool
+	switch {
+	case req.Stream != nil:
+		u.extendWriteBy(now)
+		if complete, err = r.sendStream(head, req); err != nil {
+			var own *streamFault
+			if errors.As(err, &own) {
+				return false, own.error // the caller's body broke off: the request is aborted
+			}
+		}
+		setBy(time.Now())
+	case u.raw != nil && !u.tls && len(head)+len(req.Body) <= outSize:
+		setBy(now)
+		head = append(head, req.Body...)
+		w.out = head[:0]
+		complete, err = r.sendAsking(head, now)
+	default:
+		u.extendWriteBy(now)
+		complete, err = r.send(head, req.Body)
+		setBy(time.Now())
+	}
+	// If a write failed the upstream may have answered before it closed; what
+	// it said is worth more than the error.
+	sendErr := err
 	for informed := 0; ; informed++ {
 		if stale, err = r.readHead(); err != nil {
 			if stale && sendErr != nil && !errors.Is(sendErr, ErrTruncated) {
@@ -589,6 +621,32 @@ func (r *Response) roundTrip(ctx context.Context, req *UpstreamRequest) (stale b
 	}
 	u.exact = u.exact && bounded
 	return false, r.begin(req, complete)
+}
+
+// sendAsking writes a small message and waits for the beginning of the answer.
+func (r *Response) sendAsking(msg []byte, now time.Time) (complete bool, err error) {
+	u, w := r.conn, r.w
+	u.msg, u.into = msg, w.in[:u.c.opt.Head]
+	u.asked, u.wrote, u.got, u.failed = false, 0, 0, nil
+	err = u.raw.Read(u.askFn)
+	u.msg, u.into = nil, nil
+	switch {
+	case err != nil:
+		return u.asked, readFault(err)
+	case u.asked && u.failed != nil:
+		return true, readFault(u.failed)
+	case u.asked && u.got == 0:
+		return true, ErrTruncated
+	case u.asked:
+		w.b.w = u.got
+		return true, nil
+	}
+	// The socket did not take all of it at once.
+	u.extendWriteBy(now)
+	if _, err = u.nc.Write(msg[u.wrote:]); err != nil {
+		return false, readFault(err)
+	}
+	return true, nil
 }
 
 // requestHead writes the request's head afresh.
@@ -873,6 +931,11 @@ func (r *Response) begin(req *UpstreamRequest, complete bool) error {
 	default:
 		r.keep = false
 		w.b.start(bodyUntilClose, -1, 1<<62)
+	}
+	if beyond := int64(w.b.w-w.b.r) - w.b.left; beyond > 0 && r.Status != 101 && (w.b.kind == bodyLength || w.b.kind == bodyNone) && r.keep {
+		// Nothing was asked for that these could answer. If they lay there
+		// before, this answer belongs to another request.
+		return &fault{ErrMalformed, errors.New("bytes beyond the response")}
 	}
 	return nil
 }

@@ -2,9 +2,16 @@
 
 package wire
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
-// Elsewhere a connection waits with a buffer of its own.
-func (c *Conn) tryRead(uintptr) bool { c.failed = syscall.EINVAL; return true }
-func (c *Conn) tryOnce(uintptr)      { c.failed = syscall.EINVAL }
-func peekFD(uintptr) bool            { return true }
+// Elsewhere connections wait with a buffer of their own, and nothing of this
+// is called.
+
+func readFD(uintptr, []byte) (int, error)  { return 0, errors.ErrUnsupported }
+func writeFD(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }
+func again(error) bool                     { return false }
+func peekFD(uintptr) bool                  { return true }
+func rawConn(any) syscall.RawConn          { return nil }

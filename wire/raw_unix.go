@@ -2,38 +2,28 @@
 
 package wire
 
-import (
-	"syscall"
-)
+import "syscall"
 
-// tryRead is called by the runtime when the connection may have bytes. The
-// buffer is taken only now, so that a connection that waits holds none; where
-// there are no bytes it goes back, and false makes the runtime wait.
-func (c *Conn) tryRead(fd uintptr) bool {
-	w := c.srv.works.Get().(*work)
-	n, err := readFD(fd, w.in[:c.srv.opt.Head])
-	if err == syscall.EAGAIN {
-		c.srv.works.Put(w)
-		return false
-	}
-	c.w, c.got, c.failed = w, max(n, 0), err
-	return true
-}
-
-// tryOnce is tryRead for a connection that is not going to wait any more.
-func (c *Conn) tryOnce(fd uintptr) {
-	if !c.tryRead(fd) {
-		c.w, c.got, c.failed = nil, 0, syscall.EAGAIN
-	}
-}
+// Reads and writes that never wait. A connection does them from within
+// syscall.RawConn, where the runtime waits for it.
 
 func readFD(fd uintptr, p []byte) (n int, err error) {
 	for {
 		if n, err = syscall.Read(int(fd), p); err != syscall.EINTR {
-			return n, err
+			return max(n, 0), err
 		}
 	}
 }
+
+func writeFD(fd uintptr, p []byte) (n int, err error) {
+	for {
+		if n, err = syscall.Write(int(fd), p); err != syscall.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+func again(err error) bool { return err == syscall.EAGAIN }
 
 // peekFD reports whether nothing can be read from a connection: no byte, no
 // end, no error.
@@ -45,4 +35,14 @@ func peekFD(fd uintptr) bool {
 			return err == syscall.EAGAIN
 		}
 	}
+}
+
+// rawConn returns the connection beneath c, or nil if it cannot be had.
+func rawConn(c any) syscall.RawConn {
+	if sc, ok := c.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			return raw
+		}
+	}
+	return nil
 }

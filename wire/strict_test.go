@@ -263,8 +263,8 @@ func TestPassed(t *testing.T) {
 func TestRefusedByHandler(t *testing.T) {
 	addr, up := front(t, 10*time.Second)
 	for raw, want := range map[string]int{
-		"GET /a/../admin HTTP/1.1\r\n" + host + "\r\n":                         400,
-		"GET /a%2f..%2fadmin HTTP/1.1\r\n" + host + "\r\n":                     400,
+		"GET /a/../admin HTTP/1.1\r\n" + host + "\r\n":                      400,
+		"GET /a%2f..%2fadmin HTTP/1.1\r\n" + host + "\r\n":                  400,
 		"GET / HTTP/1.1\r\n" + host + "Via: 1.0 fred, 1.1 gate (x)\r\n\r\n": 508,
 	} {
 		got := talk(t, addr, raw+raw, true)
