@@ -261,9 +261,10 @@ func (a *algorithm) pretend(signed, signature []byte) {
 	switch {
 	case a.family == familyRSA:
 		key = decoys.rsa()
-		if n := key.(*rsa.PublicKey).Size(); len(signature) != n {
-			signature = make([]byte, n)
-		}
+		// Below the modulus, as a larger one is refused at once.
+		below := make([]byte, key.(*rsa.PublicKey).Size())
+		copy(below[1:], signature)
+		signature = below
 	case a.family == familyEd25519:
 		key = decoys.ed()
 	case a.curve == elliptic.P256():
