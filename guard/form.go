@@ -143,7 +143,10 @@ func (p *Pass) multipart() {
 	v, _ := p.Request.Header.Get(exchange.ContentType)
 	_, params, err := mime.ParseMediaType(string(v))
 	boundary := params["boundary"]
-	if err != nil || boundary == "" || len(boundary) > 70 || bytes.Count(bytes.ToLower(v), []byte("boundary")) != 1 {
+	// ParseMediaType refuses a second boundary. What RFC 2231 calls boundary*
+	// or boundary*0 it decodes, and others do not. Counting the word would
+	// refuse browsers, whose boundaries are ----WebKitFormBoundary and so on.
+	if err != nil || boundary == "" || len(boundary) > 70 || bytes.Contains(bytes.ToLower(v), []byte("boundary*")) {
 		p.violations = broken("the multipart body has no single valid boundary")
 		return
 	}
