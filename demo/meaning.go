@@ -146,7 +146,9 @@ func (p *promise) differ(op string, schema map[string]any, bare, guarded any, at
 // not give that the bare one gave. It is "" where it gave all of it.
 func (p *promise) harm(op string, bare, guarded *Response) string {
 	if guarded.Status != bare.Status {
-		return strings.TrimSpace(fmt.Sprintf("%d instead of %d %s", guarded.Status, bare.Status, guarded.reason()))
+		// A refusal explains itself; the explanation is worth more than the
+		// bare status.
+		return fmt.Sprintf("%d instead of %d: %.400s", guarded.Status, bare.Status, guarded.Body)
 	}
 	kind, _, _ := mime.ParseMediaType(bare.Header.Get("Content-Type"))
 	schema, promised := p.schema(op, bare.Status, kind)

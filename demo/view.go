@@ -83,7 +83,7 @@ func (v *view) Put(e *event.Event) {
 	v.reasons[e.Reason.Code()]++
 	what := e.Operation
 	if what == "" {
-		what = clean(e.Method + " " + string(e.Path))
+		what = clean(e.Method+" "+string(e.Path), 200)
 	}
 	if len(v.latest) == maxLatest {
 		v.latest = append(v.latest[:0], v.latest[1:]...)
@@ -91,18 +91,16 @@ func (v *view) Put(e *event.Event) {
 	v.latest = append(v.latest, refusal{e.Time, e.Reason.Code(), what, e.Status})
 }
 
-// clean makes a stranger's text fit for a terminal.
-func clean(s string) string {
+// clean makes a stranger's text fit for a terminal, and no longer than most
+// bytes.
+func clean(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
 	}, s)
-	if len(s) > 200 {
-		s = s[:200]
-	}
-	return s
+	return strings.ToValidUTF8(s[:min(len(s), most)], "")
 }
 
 // run shows a picture or a line each second until ctx is done.
@@ -310,7 +308,7 @@ func (r *Report) table(width int) string {
 	fmt.Fprintf(&b, "  %d of %d attacks got something from the bare API; %d got something through Sallyport.\n", ways, len(r.Attacks), through)
 	fmt.Fprintf(&b, "  Honest requests: %d sent to each side, %d harmed.\n", r.Honest.Sent, r.Honest.Harmed)
 	for _, h := range append(r.Honest.Harms, r.Honest.Breaks...) {
-		b.WriteString("    " + clean(h) + "\n")
+		b.WriteString("    " + clean(h, 1000) + "\n")
 	}
 	return strings.TrimRight(b.String(), "\n")
 }

@@ -186,7 +186,7 @@ func (v *visitor) sendPicture(ctx context.Context) {
 	w.SetBoundary(fmt.Sprintf("----WebKitFormBoundary%016x", v.rng.Uint64()))
 	w.WriteField("caption", v.words())
 	part, err := w.CreatePart(textproto.MIMEHeader{
-		"Content-Disposition": {`form-data; name="file"; filename="it's mine; ../really.png"`}, "Content-Type": {"image/png"}})
+		"Content-Disposition": {`form-data; name="file"; filename="it's mine; 2nd (Ångström) & last.png"`}, "Content-Type": {"image/png"}})
 	if err != nil {
 		return // a bytes.Buffer takes all
 	}
