@@ -293,7 +293,7 @@ func TestPutAllocatesNothing(t *testing.T) {
 
 func TestPutMayBeCalledAtOnce(t *testing.T) {
 	out := &target{room: -1}
-	w := event.NewWriter(out, event.WriterOptions{})
+	w := event.NewWriter(out, event.WriterOptions{Queue: 16 << 20}) // more than they take
 	stop := start(w)
 	var wg sync.WaitGroup
 	for range 8 {

@@ -77,18 +77,21 @@ func fieldsOf[T any](fields []field[T]) []Field {
 const (
 	modeSchema       = `{"enum":["enforce","observe","off"]}`
 	undeclaredSchema = `{"enum":["deny","strip","report"]}`
-	boolSchema       = `{"type":"boolean"}`
-	sizeSchema       = `{"oneOf":[{"type":"integer","minimum":1},{"type":"string","pattern":"^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB)?$"}]}`
-	spanSchema       = `{"type":"string","pattern":"^([0-9]+d|([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+|0)$"}`
+	boolSchema       = `{"enum":[true,false,"true","false"]}` // strings come from the environment
 	pointPattern     = `/([^~]|~[01])*`
 	headersSchema    = `{"type":"array","items":{"type":"string","pattern":"^[!#$%&'*+.^_|~0-9A-Za-z` + "`" + `-]+$"}}`
 	conditionSchema  = `{"type":"string","minLength":1}`
 )
 
+var (
+	sizeSchema = `{"anyOf":[{"type":"integer","minimum":1},{"type":"string","pattern":` + strconv.Quote(SizePattern) + `}]}`
+	spanSchema = `{"anyOf":[{"const":0},{"type":"string","pattern":` + strconv.Quote(DurationPattern) + `}]}`
+)
+
 var entryFields = []field[Entry]{
 	{Field{Name: "on", Type: "selector, or list of them", Required: true,
 		Doc:    "The operations that the entry is about: `*`, `GET /orders/{id}` (`* /orders/{id}` for every method), `operation:ID` or `tag:NAME`, each narrowed to one API by `api:NAME ` before it. An entry that matches no operation is an error.",
-		Schema: `{"oneOf":[{"type":"string","minLength":1},{"type":"array","minItems":1,"items":{"type":"string","minLength":1}}]}`},
+		Schema: `{"anyOf":[{"type":"string","minLength":1},{"type":"array","minItems":1,"items":{"type":"string","minLength":1}}]}`},
 		func(d *decoder, e *Entry, n document.Node) {
 			for _, v := range d.texts(n, "on") {
 				s, err := ParseSelector(v.Text())
@@ -106,7 +109,7 @@ var entryFields = []field[Entry]{
 		Doc: "The mode of single controls; it beats `mode` of the same entry. The controls, in the order they run: " + controlList() + "."},
 		setControls},
 	{Field{Name: "public", Type: "boolean", Schema: boolSchema,
-		Doc: "true opens operations that the contract protects with nothing; without it they are refused."},
+		Doc: "Whether operations that the contract protects with nothing are open: true says that it is on purpose, false refuses them. Where nothing is said they are open, and `check` names each."},
 		func(d *decoder, e *Entry, n document.Node) { e.Public = d.flag(n, "public") }},
 	{Field{Name: "undeclared", Type: "object", Fields: fieldsOf(undeclaredFields),
 		Doc: "What becomes of properties that the contract does not know: refuse the body, remove them, or only record them."},
@@ -156,7 +159,7 @@ var entryFields = []field[Entry]{
 			e.Body.Pos = n.KeyPos()
 			object(d, n, "body", bodyFields, &e.Body)
 		}},
-	{Field{Name: "path", Type: "list", Schema: `{"oneOf":[` + pathSchema + `,{"type":"array","items":` + pathSchema + `}]}`,
+	{Field{Name: "path", Type: "list", Schema: `{"anyOf":[` + pathSchema + `,{"type":"array","items":` + pathSchema + `}]}`,
 		Doc: "Spellings of paths that are let in beside the plain one: `encoded_slash` (%2F in a segment), `double_encoding` (%25 before two hex digits), `empty_segments` (//), `parameters` (;name=value). An empty list takes an earlier entry back."},
 		setPath},
 	{Field{Name: "cors", Type: "object", Fields: fieldsOf(corsFields),
@@ -215,7 +218,7 @@ var limitFields = []field[Limit]{
 			l.Name = s
 		}},
 	{Field{Name: "per", Type: "key, or list of them", Required: true,
-		Schema: `{"oneOf":[` + keySchema + `,{"type":"array","minItems":1,"maxItems":8,"items":` + keySchema + `}]}`,
+		Schema: `{"anyOf":[` + keySchema + `,{"type":"array","minItems":1,"maxItems":8,"items":` + keySchema + `}]}`,
 		Doc:    "What is counted by: `address` (IPv6 by /64), `principal`, `principal.tenant`, `principal.client`, `operation`, `header:NAME`, `path:NAME`, `query:NAME`, `request:/POINTER`; of a list, all together."},
 		func(d *decoder, l *Limit, n document.Node) {
 			vs := d.texts(n, "per")
@@ -242,7 +245,7 @@ var limitFields = []field[Limit]{
 				}
 			}
 		}},
-	{Field{Name: "burst", Type: "integer", Schema: `{"type":"integer","minimum":1,"maximum":1000000000}`,
+	{Field{Name: "burst", Type: "integer", Schema: `{"anyOf":[{"type":"integer","minimum":1,"maximum":1000000000},{"type":"string","pattern":"^[0-9]+$"}]}`,
 		Doc: "How many may come at once. Without it, as many as the rate lets pass in its time."},
 		func(d *decoder, l *Limit, n document.Node) {
 			if i, ok := d.integer(n, "burst", 1, MaxRate); ok {

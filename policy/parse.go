@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,10 @@ const (
 	MaxEvery = 31 * 24 * time.Hour // time that a limit counts over
 	MaxBody  = 1 << 30             // bytes of a body that a control may read
 )
+
+// SizePattern is a regular expression of all that ParseSize reads, and of some
+// that are no whole number of bytes.
+const SizePattern = `^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB)?$`
 
 // ParseSize reads a number of bytes: "512", "64KiB", "1MiB", "1.5GiB". The
 // decimal units KB, MB and GB are refused, since half of their readers take
@@ -60,15 +65,20 @@ func digits(s string) bool {
 	return s != ""
 }
 
-// ParseDuration reads a time span as [time.ParseDuration] does, and also days:
-// "250ms", "1m30s", "7d".
+// DurationPattern is a regular expression of all that ParseDuration reads, and
+// of some that are too long for it.
+const DurationPattern = `^([0-9]{1,5}d|0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$`
+
+var duration = regexp.MustCompile(DurationPattern)
+
+// ParseDuration reads a time span: "250ms", "1m30s", "7d".
 func ParseDuration(s string) (time.Duration, error) {
 	if n, ok := strings.CutSuffix(s, "d"); ok && digits(n) && len(n) < 6 {
 		days, _ := strconv.Atoi(n)
 		return time.Duration(days) * 24 * time.Hour, nil
 	}
 	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
+	if err != nil || d < 0 || !duration.MatchString(s) {
 		hint := ""
 		if digits(s) {
 			hint = fmt.Sprintf("; add a unit: %ss", s)
