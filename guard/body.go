@@ -176,8 +176,7 @@ func (p *Pass) check(doc []byte) {
 	f.Keep = nil
 	out, err := s.Filter(p.outBuf[:0], doc, f, &p.report)
 	f.Keep = keep
-	p.violations = nil
-	errors.As(err, &p.violations)
+	p.violations, _ = err.(*jsonschema.Error)
 	p.captured = p.captured[:0]
 	for range p.op.Captures {
 		p.captured = append(p.captured, nil)

@@ -312,7 +312,10 @@ func (p *Pass) passed() Reply {
 		switch f.ID {
 		case exchange.Server, exchange.XPoweredBy:
 			if p.on(policy.Scrub) {
-				scrubbed = string(f.Name)
+				scrubbed = "header Server"
+				if f.ID == exchange.XPoweredBy {
+					scrubbed = "header X-Powered-By"
+				}
 				if scrub {
 					continue
 				}
@@ -339,10 +342,12 @@ func (p *Pass) passed() Reply {
 		case exchange.StrictTransportSecurity:
 			hasHSTS = true
 		case exchange.Other:
-			if p.on(policy.Scrub) && serverDetail(f.Name) {
-				scrubbed = string(f.Name)
-				if scrub {
-					continue
+			if p.on(policy.Scrub) {
+				if at := serverDetail(f.Name); at != "" {
+					scrubbed = at
+					if scrub {
+						continue
+					}
 				}
 			}
 			if cors && len(f.Name) > 15 && exchange.EqualFold(f.Name[:15], "access-control-") {
@@ -355,7 +360,7 @@ func (p *Pass) passed() Reply {
 		p.fields = append(p.fields, f)
 	}
 	if scrubbed != "" {
-		p.noted(policy.Scrub, exchange.ResponseScrubbed, "header "+scrubbed, !scrub)
+		p.noted(policy.Scrub, exchange.ResponseScrubbed, scrubbed, !scrub)
 	}
 	if !keepCache && !cached {
 		p.fields = append(p.fields, exchange.F(exchange.CacheControl, private))
@@ -456,18 +461,25 @@ func trim(s []byte) []byte {
 	return s
 }
 
-// serverDetail reports whether a header tells what the upstream is made of.
-func serverDetail(name []byte) bool {
-	if len(name) < 2 || name[0]|0x20 != 'x' {
-		return false
+// serverDetails are headers that tell what the upstream is made of.
+var serverDetails = [...]struct{ lower, at string }{
+	{"x-aspnet-version", "header X-AspNet-Version"}, {"x-aspnetmvc-version", "header X-AspNetMvc-Version"}, {"x-runtime", "header X-Runtime"},
+	{"x-generator", "header X-Generator"}, {"x-debug-token", "header X-Debug-Token"}, {"x-debug-token-link", "header X-Debug-Token-Link"},
+	{"x-backend-server", "header X-Backend-Server"}, {"x-server", "header X-Server"}, {"x-application-context", "header X-Application-Context"},
+	{"x-envoy-upstream-service-time", "header X-Envoy-Upstream-Service-Time"},
+}
+
+// serverDetail returns which of them a header is, as events name it, or "".
+func serverDetail(name []byte) string {
+	if len(name) < 8 || name[0]|0x20 != 'x' {
+		return ""
 	}
-	for _, n := range [...]string{"x-aspnet-version", "x-aspnetmvc-version", "x-runtime", "x-generator", "x-debug-token", "x-debug-token-link",
-		"x-backend-server", "x-server", "x-version", "x-powered-cms", "x-drupal-cache", "x-envoy-upstream-service-time", "x-application-context"} {
-		if exchange.EqualFold(name, n) {
-			return true
+	for i := range serverDetails {
+		if exchange.EqualFold(name, serverDetails[i].lower) {
+			return serverDetails[i].at
 		}
 	}
-	return false
+	return ""
 }
 
 // hitOf makes a hit.

@@ -311,8 +311,8 @@ func (p *Pass) answerFiltered() bool {
 	}
 	out, err := s.Filter(p.outBuf[:0], p.decoded, f, &p.report)
 	f.Keep = keep
-	var e *jsonschema.Error
-	if errors.As(err, &e) && e.Syntax {
+	e, _ := err.(*jsonschema.Error)
+	if e != nil && e.Syntax {
 		if p.on(policy.ResponseBody) || p.needed() {
 			return p.unreadable(exchange.ResponseJSON)
 		}
