@@ -34,12 +34,12 @@ import (
 )
 
 type flags struct {
-	only, work, doc, sallyport string
-	rounds, callers, idle      int
-	seconds                    float64
-	million, latency, gate     bool
-	requests                   int64
-	events                     string
+	only, work, doc, sallyport       string
+	rounds, callers, idle            int
+	seconds                          float64
+	million, latency, gate, realtime bool
+	requests                         int64
+	events                           string
 }
 
 func main() {
@@ -53,6 +53,7 @@ func main() {
 	flag.IntVar(&f.idle, "idle", 0, "measure memory with so many idle keep-alive connections")
 	flag.BoolVar(&f.million, "million", false, "send a million requests to the last subject and watch its memory")
 	flag.Int64Var(&f.requests, "requests", 1_000_000, "how many -million sends")
+	flag.BoolVar(&f.realtime, "realtime", false, "schedule subjects and bench before all other work, for a look on a busy machine; needs root, and starves the rest")
 	flag.BoolVar(&f.gate, "gate", false, "exit 1 where a goal is missed")
 	flag.StringVar(&f.doc, "doc", "", "Markdown file whose marked table is rewritten (default ../docs/performance.md for a full run, none for a part)")
 	flag.StringVar(&f.sallyport, "sallyport", "", "a built sallyport to measure (default: build ../cmd/sallyport)")
@@ -266,6 +267,11 @@ func (b *bench) measure(ctx context.Context, s *subject, w workload, rate float6
 	default:
 	}
 	pids := s.pids()
+	if b.flags.realtime {
+		if err := privilege(append(pids, os.Getpid())); err != nil {
+			return nil, err
+		}
+	}
 	f := &figure{events: -1}
 	f.result = *b.loop.do(&job{
 		port: s.port, callers: b.flags.callers, exchanges: w.exchanges, rate: rate,
