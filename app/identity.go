@@ -127,7 +127,10 @@ func issuerOptions(p *config.Provider, out *prepared) (o authn.IssuerOptions, er
 		Name: p.Name, URL: p.Issuer, Audiences: names(p.Audiences), Algorithms: names(p.Algorithms),
 		MaxLifetime: p.MaxLifetime, Skew: p.Skew,
 		Subject: p.Subject, Client: p.Client, Tenant: p.Tenant, Scopes: p.Scopes, Roles: p.Roles,
-		Refresh: p.Refresh, Keep: p.Keep,
+		Refresh: p.Refresh, Keep: p.Keep, Types: p.Types,
+	}
+	if p.Secret != "" {
+		o.Secret = []byte(p.Secret)
 	}
 	if p.Skew == 0 {
 		o.Skew = -1 // none, as it was written
