@@ -460,6 +460,9 @@ func (b *building) format() *format {
 	if !b.opts.AssertFormat && !b.res.assertFormat {
 		return nil
 	}
+	if b.n.Has("contentSchema") {
+		b.tell(b.n, "contentSchema", false, "", "contentSchema is not enforced: what a string holds is not read")
+	}
 	v := b.n.Get("format")
 	if !v.Valid() {
 		return nil
@@ -535,7 +538,7 @@ func (b *building) object() {
 			return i
 		}
 		i := uint32(len(o.slots))
-		o.slots = append(o.slots, slot{hash: hashBytes([]byte(name)), name: name})
+		o.slots = append(o.slots, newSlot(name))
 		slots[name] = i
 		return i
 	}
@@ -950,7 +953,10 @@ func (c *Compiler) link(root *node) *node {
 				if s.child.flags&flagWriteOnly != 0 {
 					s.flags |= slotWriteOnly
 				}
+				o.directed = o.directed || s.flags&(slotReadOnly|slotWriteOnly) != 0
 			}
+			o.simple = o.patterns == nil && o.names == nil && o.needs == nil && o.uneval == nil &&
+				(o.additional == nil || o.closed || o.additional.flags&flagTypesOnly != 0 && o.additional.types == AnyType)
 		}
 	}
 	return c.follow(root)

@@ -161,11 +161,6 @@ func (c *compiler) api(s Source) {
 	for _, uri := range slices.Sorted(maps.Keys(s.Contract.Documents)) {
 		c.engine.Add(uri, s.Contract.Documents[uri])
 	}
-	for _, o := range s.Contract.Closed {
-		op := c.operation(o)
-		op.Unguarded = true
-		a.root.add(o.Path, op)
-	}
 	for _, o := range s.Contract.Operations {
 		op := c.operation(o)
 		names, ok := a.root.add(o.Path, op)
@@ -176,6 +171,11 @@ func (c *compiler) api(s Source) {
 			continue
 		}
 		c.contract(op, o, names)
+	}
+	for _, o := range s.Contract.Closed { // after the others, which come first where both fit
+		op := c.operation(o)
+		op.Unguarded = true
+		a.root.add(o.Path, op)
 	}
 }
 

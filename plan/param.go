@@ -72,7 +72,7 @@ func (c *compiler) parameter(p *contract.Parameter, dir jsonschema.Direction) *P
 		return cp
 	}
 	cp.Schema = c.schema(p.Schema, dir)
-	c.shape(cp, cp.Schema, p.Pos)
+	c.shape(cp, cp.Schema, p.Schema.Pos())
 	return cp
 }
 
