@@ -563,6 +563,9 @@ func (e *exec) decoded(i uint32) []byte {
 // object evaluates the keywords of an object. Where ev is 0 and the schema is
 // in force, it alone judges which members are undeclared.
 func (e *exec) object(n *node, o *objectPlan, i, ev uint32) bool {
+	if o.simple && ev == 0 && !(e.marking && o.directed) {
+		return e.simpleObject(n, o, i)
+	}
 	t := &e.tape[i]
 	end := t.aux
 	ok := true
@@ -594,7 +597,7 @@ func (e *exec) object(n *node, o *objectPlan, i, ev uint32) bool {
 		}
 		s := -1
 		if guess < len(slots) && slots[guess].hash == name.aux &&
-			name.meta&tokEscaped == 0 && slots[guess].name == string(e.doc[name.start+1:name.end-1]) {
+			name.meta&tokEscaped == 0 && slots[guess].is(e.doc[name.start+1:name.end-1]) {
 			s = guess
 		} else if len(slots) > 0 {
 			s = o.find(name.aux, e.decoded(j))
@@ -738,6 +741,96 @@ func (e *exec) object(n *node, o *objectPlan, i, ev uint32) bool {
 			}
 			ok = false
 		}
+	}
+	return ok
+}
+
+// simpleObject is object for what nearly all objects of contracts are:
+// properties, required, and perhaps additionalProperties: false.
+func (e *exec) simpleObject(n *node, o *objectPlan, i uint32) bool {
+	tape, doc := e.tape, e.doc
+	t := &tape[i]
+	end := t.aux
+	ok := true
+	force := e.verdict == 0
+	judge := force && e.judging && o.judged
+	missing := len(o.required)
+	slots := o.slots
+	guess := 0
+	for j := i + 1; j < end; {
+		name := &tape[j]
+		val := &tape[j+1]
+		v := j + 1
+		next := j + 2
+		if val.meta&uint32(Array|Object) != 0 {
+			next = val.aux
+		}
+		var sl *slot
+		if guess < len(slots) && slots[guess].hash == name.aux && name.meta&tokEscaped == 0 &&
+			slots[guess].is(doc[name.start+1:name.end-1]) {
+			sl = &slots[guess]
+			guess++
+		} else if s := o.find(name.aux, e.decoded(j)); s >= 0 {
+			sl = &slots[s]
+			guess = s + 1
+		}
+		j = next
+		if sl != nil {
+			if sl.req != 0 {
+				missing--
+			}
+			c := sl.child
+			if c == nil {
+				if !o.closed {
+					continue
+				}
+			} else if c.flags&flagTypesOnly != 0 {
+				if val.types()&c.types == 0 {
+					if e.fail(c, kwType, v) {
+						return false
+					}
+					ok = false
+				}
+				continue
+			} else {
+				if !e.eval(c, v, 0) {
+					if !force {
+						return false
+					}
+					ok = false
+				}
+				continue
+			}
+		}
+		switch {
+		case o.closed && !(judge && e.policy.Undeclared == Drop && sl == nil):
+			if e.fail(n, kwAdditionalProperties, v-1) {
+				return false
+			}
+			ok = false
+		case judge && (o.additional == nil || o.closed):
+			ok = e.undeclared(n, v-1) && ok
+		}
+	}
+	if missing > 0 {
+		if !force {
+			return false
+		}
+		ok = false
+		if e.missing(n, o, i) {
+			return false
+		}
+	}
+	if c := t.count(); c < o.minProps {
+		if e.fail(n, kwMinProperties, i) {
+			return false
+		}
+		ok = false
+	} else if o.maxProps >= 0 && c > o.maxProps {
+		if e.fail(n, kwMaxProperties, i) {
+			return false
+		}
+		ok = false
 	}
 	return ok
 }

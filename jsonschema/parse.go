@@ -396,7 +396,7 @@ func (p *parser) seen(f *frame, t uint32) bool {
 		return false
 	}
 	if f.setCap == 0 || 2*f.count >= f.setCap {
-		size := uint32(4 * setFrom)
+		size := uint32(8 * setFrom)
 		if f.setCap == 0 {
 			f.setAt = uint32(len(p.sets))
 		} else {
@@ -481,10 +481,28 @@ func skipSpace(doc []byte, i int) int {
 // scanString returns the place after the closing quote of the string whose
 // first byte after the opening quote is at i, or -1.
 func scanString(doc []byte, i int) (end int, flags uint32) {
-	for i+8 <= len(doc) {
+	for i+16 <= len(doc) {
 		x := binary.LittleEndian.Uint64(doc[i:])
+		y := binary.LittleEndian.Uint64(doc[i+8:])
 		// A byte's top bit is set where it is a quote, a backslash, a control
 		// or not ASCII. A borrow may set bits above the first one set only.
+		m := (((x ^ quotes) - lsb) | ((x ^ slash) - lsb) | (x - spaces) | x) & msb
+		if m == 0 {
+			m = (((y ^ quotes) - lsb) | ((y ^ slash) - lsb) | (y - spaces) | y) & msb
+			if m == 0 {
+				i += 16
+				continue
+			}
+			i += 8
+		}
+		i += bits.TrailingZeros64(m) >> 3
+		if doc[i] == '"' {
+			return i + 1, 0
+		}
+		return scanRest(doc, i)
+	}
+	for i+8 <= len(doc) {
+		x := binary.LittleEndian.Uint64(doc[i:])
 		m := (((x ^ quotes) - lsb) | ((x ^ slash) - lsb) | (x - spaces) | x) & msb
 		if m == 0 {
 			i += 8

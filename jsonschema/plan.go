@@ -1,6 +1,8 @@
 package jsonschema
 
 import (
+	"encoding/binary"
+
 	"github.com/sallyport/sallyport/document"
 )
 
@@ -60,6 +62,9 @@ type objectPlan struct {
 	needs      []dependency
 	uneval     *node
 	declared   int // number of slots that are properties
+	// simple: nothing but properties, required, counts and closed is said;
+	// directed: some property is readOnly or writeOnly in this direction.
+	simple, directed bool
 }
 
 // A slot is one name that a schema knows.
@@ -68,7 +73,46 @@ type slot struct {
 	flags slotFlags
 	req   uint16 // 1 + index into required; 0: not required
 	child *node  // nil: only named
+	a, b  uint64 // the bytes of a name of up to 16
 	name  string
+}
+
+func newSlot(name string) slot {
+	s := slot{hash: hashBytes([]byte(name)), name: name}
+	if len(name) <= 16 {
+		s.a, s.b = pack([]byte(name))
+	}
+	return s
+}
+
+// pack returns the bytes of a string of up to 16 in two words. Together with
+// its length they are the string.
+func pack(s []byte) (a, b uint64) {
+	switch n := len(s); {
+	case n >= 8:
+		return binary.LittleEndian.Uint64(s), binary.LittleEndian.Uint64(s[n-8:])
+	case n >= 4:
+		return uint64(binary.LittleEndian.Uint32(s)), uint64(binary.LittleEndian.Uint32(s[n-4:]))
+	case n > 0:
+		return uint64(s[0]) | uint64(s[n>>1])<<8 | uint64(s[n-1])<<16, 0
+	}
+	return 0, 0
+}
+
+// is reports whether a decoded name is this one.
+func (s *slot) is(name []byte) bool {
+	n := len(name)
+	if n != len(s.name) {
+		return false
+	}
+	if n > 16 {
+		return s.name == string(name)
+	}
+	if n >= 8 {
+		return binary.LittleEndian.Uint64(name) == s.a && binary.LittleEndian.Uint64(name[n-8:]) == s.b
+	}
+	a, b := pack(name)
+	return a == s.a && b == s.b
 }
 
 type slotFlags uint8
@@ -180,7 +224,7 @@ func (o *objectPlan) find(h uint32, name []byte) int {
 		if k == 0 {
 			return -1
 		}
-		if s := &o.slots[k-1]; s.hash == h && s.name == string(name) {
+		if s := &o.slots[k-1]; s.hash == h && s.is(name) {
 			return int(k - 1)
 		}
 	}
