@@ -78,7 +78,7 @@ type door struct {
 // contract.Diagnostics where the configuration, a contract or a policy cannot
 // be used; every fault is in it. Where one API of several is broken, it alone
 // is closed, and the rest is served.
-func New(ctx context.Context, o Options) (a *App, err error) {
+func New(ctx context.Context, o Options) (_ *App, err error) {
 	if o.Load == nil {
 		return nil, errors.New("app: Options.Load is missing")
 	}
@@ -88,7 +88,7 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 	if o.Stdout == nil {
 		o.Stdout = io.Discard
 	}
-	a = &App{o: o, log: o.Log, watch: newWatch(o.Log), identity: newIdentities(o.Log)}
+	a := &App{o: o, log: o.Log, watch: newWatch(o.Log), identity: newIdentities(o.Log)}
 	defer func() {
 		if err != nil {
 			a.Close()
@@ -493,4 +493,48 @@ func needRestart(old, next *config.Config) (keys []string) {
 	differs("events", old.Events, next.Events)
 	differs("log", old.Log, next.Log)
 	return keys
+}
+
+// WaitReady waits until the app takes traffic and has what it needs for it,
+// for at most patience. It is called while Run runs.
+func (a *App) WaitReady(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := a.ready()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// Guarded is one API, for people.
+type Guarded struct {
+	API, Contract, Mode string
+	Operations          int
+}
+
+// Guarded are the APIs that the app stands before.
+func (a *App) Guarded() (all []Guarded) {
+	c := a.current.Load()
+	for i, api := range c.plan.APIs {
+		g := Guarded{API: api.Name, Contract: string(c.config.APIs[i].Contract), Mode: c.config.APIs[i].Mode.String()}
+		for _, op := range c.plan.Operations {
+			if op.API == api && op != api.Unmatched {
+				g.Operations++
+			}
+		}
+		if api.Unavailable {
+			g.Mode = "closed, since its contract cannot be used"
+		}
+		all = append(all, g)
+	}
+	return all
 }

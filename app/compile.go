@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/contract/openapi"
@@ -154,4 +156,21 @@ func address(u *url.URL) string {
 		return net.JoinHostPort(u.Hostname(), "443")
 	}
 	return net.JoinHostPort(u.Hostname(), "80")
+}
+
+// Check is every fault of what a configuration names: contracts, overlays,
+// policy. Nothing is started and nothing is asked for over the network. With
+// proven, it is taken for granted that providers for every security scheme will
+// be configured, so that contracts can be checked by themselves.
+func Check(c *config.Config, proven bool) contract.Diagnostics {
+	ids, err := newIdentities(slog.New(slog.DiscardHandler)).prepare(c)
+	if err != nil {
+		return contract.Diagnostics{{Pos: contract.Pos{File: c.File, Line: 1, Col: 1}, Msg: err.Error()}}
+	}
+	if proven {
+		for i := range ids.verifiers {
+			ids.verifiers[i] = new(authn.Verifier) // trusts nobody, and is asked nothing
+		}
+	}
+	return compile(c, time.Now(), ids).faults
 }

@@ -49,7 +49,11 @@ func run(ctx context.Context, e env, args []string) int {
 	root.SetErr(e.stderr)
 	root.SetArgs(args)
 	root.AddCommand(
+		runCommand(e),
+		checkCommand(e),
+		demoCommand(e),
 		explainCommand(e),
+		configCommand(e),
 		versionCommand(e),
 	)
 	err := root.ExecuteContext(ctx)
