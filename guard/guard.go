@@ -139,6 +139,9 @@ func (g *Guard) Begin() *Pass {
 	p.plan, p.stats = r.plan, r.stats
 	p.Request.Began = g.now()
 	p.newID()
+	// An exchange that reads no body must not tell what the last one removed.
+	n := &p.report
+	n.Undeclared.Count, n.ReadOnly.Count, n.WriteOnly.Count, n.Redacted.Count, n.Found.Count = 0, 0, 0, 0, 0
 	return p
 }
 
