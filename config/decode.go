@@ -48,6 +48,8 @@ var forms = map[string]form{
 	"path":      {`^/[^?#\s]*$`, "a path that begins with a slash"},
 	"pointer":   {`^(/([^~/]|~[01])*)+$`, "a JSON Pointer such as /sub or /org/id"},
 	"url":       {`^https?://[^/?#@\s]+(/[^?#\s]*)?$`, "a URL such as https://id.example, without user, query and fragment"},
+	"upstream": {`^(https?://[^/?#@\s]+(/[^?#\s]*)?|unix:/[^?#\s]*)$`,
+		"a URL such as http://127.0.0.1:3000 or unix:/run/shop.sock, without user, query and fragment"},
 }
 
 var patterns = func() map[string]*regexp.Regexp {
@@ -522,8 +524,9 @@ func (d *decoder) url(n document.Node, what string) *url.URL {
 		return nil
 	}
 	u, err := url.Parse(s)
-	if err != nil || !patterns["url"].MatchString(s) || u.Hostname() == "" || !validPort(u.Port()) {
-		d.fail(n, "", "%s: %q is not a URL such as http://127.0.0.1:3000, without user, query and fragment", what, withoutUser(s))
+	if err != nil || !patterns["upstream"].MatchString(s) || u.Scheme != "unix" && u.Hostname() == "" ||
+		u.Scheme == "unix" && (u.Host != "" || len(u.Path) < 2) || !validPort(u.Port()) {
+		d.fail(n, "", "%s: %q is not %s", what, withoutUser(s), forms["upstream"].words)
 		return nil
 	}
 	return u

@@ -208,7 +208,7 @@ func (g generator) value(t reflect.Type, tag reflect.StructTag, def reflect.Valu
 	case reflect.TypeFor[*policy.Policy]():
 		return object{"type": "array", "maxItems": policy.MaxEntries, "items": g.fields(policy.Fields())}
 	case reflect.TypeFor[*url.URL]():
-		return anyOf(object{"type": "string", "pattern": config.Forms["url"]}, env)
+		return anyOf(object{"type": "string", "pattern": config.Forms["upstream"]}, env)
 	case reflect.TypeFor[netip.Prefix]():
 		return anyOf(object{"type": "string", "pattern": `^[0-9a-fA-F:.]+(/[0-9]{1,3})?$`}, env)
 	}

@@ -413,7 +413,7 @@ func (d *decoder) loop(c *Config, a *API) {
 		if port == "" {
 			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 		}
-		address := net.JoinHostPort(u.Hostname(), port)
+		address := net.JoinHostPort(u.Hostname(), port) // ":" of a socket, which is nobody's
 		for j := range c.Listen {
 			if same(address, c.Listen[j].Address) {
 				d.report(contract.Fatal, pos, "give the URL of the API itself", "apis.upstream: %s is Sallyport itself, which listens at %s", u.Redacted(), c.Listen[j].Address)
@@ -422,7 +422,7 @@ func (d *decoder) loop(c *Config, a *API) {
 		if same(address, c.Admin.Address) {
 			d.report(contract.Fatal, pos, "give the URL of the API itself", "apis.upstream: %s is Sallyport's admin address", u.Redacted())
 		}
-		if i > 0 && a.Upstream[0] != nil && (u.Scheme != a.Upstream[0].Scheme || u.Path != a.Upstream[0].Path) {
+		if i > 0 && a.Upstream[0] != nil && (u.Scheme != a.Upstream[0].Scheme || u.Scheme != "unix" && u.Path != a.Upstream[0].Path) {
 			d.report(contract.Fatal, pos, "", "apis.upstream: %s differs in scheme or path from %s; servers of one upstream are equal", u.Redacted(), a.Upstream[0].Redacted())
 		}
 	}
