@@ -32,7 +32,7 @@ type pathSelector struct {
 
 // pathBudget bounds the values that one query looks at: filters inside
 // descents cost the square of a document.
-const pathBudget = 50_000_000
+const pathBudget = 10_000_000
 
 var errPathBudget = errors.New("the path looks at too many values")
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/document"
@@ -116,7 +117,8 @@ type seenDiag struct {
 
 // A reference leads from a node into another document.
 type reference struct {
-	node document.Node
+	node document.Node // where it stands
+	text string
 	uri  string
 }
 
@@ -368,6 +370,9 @@ func (l *loader) scanNode(n document.Node, names bool, base *url.URL) {
 		for key, v := range n.Members() {
 			switch v.Kind() {
 			case document.Object, document.Array:
+				if key == "security" && !names && l.v >= v32 {
+					l.scanSecurity(v, base)
+				}
 				if names || !data[key] {
 					l.scanNode(v, !names && named[key], base)
 				}
@@ -389,6 +394,17 @@ func (l *loader) scanNode(n document.Node, names bool, base *url.URL) {
 	}
 }
 
+// scanSecurity looks for security schemes that are named by a reference.
+func (l *loader) scanSecurity(n document.Node, base *url.URL) {
+	for _, r := range n.Elements() {
+		for name, v := range r.Members() {
+			if strings.ContainsAny(name, "#/") && !l.root.Root().Get("components").Get("securitySchemes").Has(name) {
+				l.refer(v, name, base)
+			}
+		}
+	}
+}
+
 // refer notes a reference into another document.
 func (l *loader) refer(n document.Node, ref string, base *url.URL) {
 	if strings.HasPrefix(ref, "#") || ref == "" {
@@ -402,7 +418,7 @@ func (l *loader) refer(n document.Node, ref string, base *url.URL) {
 	if _, ok := l.docs[u.String()]; ok {
 		return
 	}
-	l.pending = append(l.pending, reference{n, u.String()})
+	l.pending = append(l.pending, reference{n, ref, u.String()})
 }
 
 // resolveURI returns the document that a reference leads to, without the
@@ -431,7 +447,7 @@ func (l *loader) follow() {
 			continue
 		}
 		if _, ok := l.lost[r.uri]; !ok {
-			if why := l.fetch(u, r.node.Str()); why != "" {
+			if why := l.fetch(u, r.text); why != "" {
 				l.lost[r.uri] = why
 			}
 		}
@@ -471,15 +487,15 @@ func (l *loader) fetch(u *url.URL, ref string) string {
 	name := l.fileName(u)
 	src, err := l.read(name)
 	if err != nil {
-		return fmt.Sprintf("cannot read %s: %s", name, reason(err))
+		return fmt.Sprintf("cannot read %s: %s", show(name), reason(err))
 	}
 	doc, err := document.Parse(name, src)
 	if err != nil {
 		var syntax *document.SyntaxError
 		if errors.As(err, &syntax) {
-			return fmt.Sprintf("cannot read %s: line %d: %s", name, syntax.Pos.Line, syntax.Msg)
+			return fmt.Sprintf("cannot read %s: line %d: %s", show(name), syntax.Pos.Line, syntax.Msg)
 		}
-		return fmt.Sprintf("cannot read %s: %s", name, err)
+		return fmt.Sprintf("cannot read %s: %s", show(name), err)
 	}
 	l.add(u, l.nullable(doc))
 	return ""
@@ -680,6 +696,16 @@ func (l *loader) finish() contract.Diagnostics {
 			cmp.Compare(a.Severity, b.Severity),
 		)
 	})
+	// What closes an operation need not be said a second time as a warning.
+	closed := make(map[seenDiag]bool)
+	for _, d := range l.diags {
+		if _, msg, ok := strings.Cut(d.Msg, cannotGuard); ok && d.Severity == contract.Closed {
+			closed[seenDiag{d.Pos, msg}] = true
+		}
+	}
+	l.diags = slices.DeleteFunc(l.diags, func(d contract.Diagnostic) bool {
+		return d.Severity == contract.Warning && closed[seenDiag{d.Pos, d.Msg}]
+	})
 	if l.dropped > 0 && len(l.diags) > 0 {
 		l.diags = append(l.diags, contract.Diagnostic{
 			Severity: contract.Warning, Pos: l.diags[len(l.diags)-1].Pos, Unenforced: true,
@@ -701,9 +727,23 @@ func article(k document.Kind) string {
 }
 
 // quote shortens what a contract says for a message.
-func quote(s string) string {
-	if len(s) > 120 {
-		s = strings.ToValidUTF8(s[:117], "") + "..."
+func quote(s string) string { return strconv.Quote(clip(s)) }
+
+// show is s without quotes, fit for a terminal.
+func show(s string) string {
+	s = clip(s)
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			q := strconv.Quote(s)
+			return q[1 : len(q)-1]
+		}
 	}
-	return strconv.Quote(s)
+	return s
+}
+
+func clip(s string) string {
+	if len(s) > 200 {
+		s = strings.ToValidUTF8(s[:197], "") + "..."
+	}
+	return s
 }

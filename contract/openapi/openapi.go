@@ -148,9 +148,9 @@ func (l *loader) operations(root document.Node, compile operationFunc) {
 		if !l.item(p) {
 			continue
 		}
-		t, warnings, fault := parseTemplate(raw, func(name string) bool { return l.declaresPath(p, name) })
-		for _, w := range warnings {
-			l.unenforced(at.KeyPos(), w, "")
+		t, notes, fault := parseTemplate(raw, func(name string) bool { return l.declaresPath(p, name) })
+		for _, w := range notes {
+			l.diagnose(contract.Diagnostic{Severity: contract.Warning, Pos: at.KeyPos(), Msg: w.msg, Unenforced: w.unenforced})
 		}
 		if fault != "" {
 			l.closePath(p, fault)
@@ -265,11 +265,13 @@ func (l *loader) closePath(p *path, why string) {
 	}
 }
 
+const cannotGuard = " cannot be guarded: "
+
 // close says that an operation, or all of a path where method is empty,
 // cannot be guarded.
 func (l *loader) close(p *path, method string, pos contract.Pos, why, hint string) {
-	name := strings.TrimSpace(method + " " + p.raw)
-	l.report(contract.Closed, pos, fmt.Sprintf("%s cannot be guarded: %s", name, why), hint)
+	name := strings.TrimSpace(show(method) + " " + show(p.raw))
+	l.report(contract.Closed, pos, name+cannotGuard+why, hint)
 	if method != "" {
 		l.api.Closed = append(l.api.Closed, &contract.Operation{ID: name, Method: method, Path: p.raw, Pos: pos})
 	}
@@ -394,10 +396,10 @@ func (l *loader) operation(s *scope, p *path, key, method string, n document.Nod
 			return
 		}
 		if method == "GET" || method == "HEAD" || method == "TRACE" {
-			l.warn(b.KeyPos(), method+" "+p.raw+" declares a request body, which has no meaning for "+method, "")
+			l.warn(b.KeyPos(), method+" "+show(p.raw)+" declares a request body, which has no meaning for "+method, "")
 		}
 	}
-	op.Responses = l.promises(n, method+" "+p.raw, l.response)
+	op.Responses = l.promises(n, method+" "+show(p.raw), l.response)
 	l.outside(n.Get("callbacks"), "callback")
 	l.api.Operations = append(l.api.Operations, op)
 }

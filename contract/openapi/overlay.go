@@ -156,7 +156,7 @@ func (l *loader) update(e *document.Editor, n, v, at document.Node) bool {
 	case n.IsArray():
 		e.Put(n, "", v, v)
 	case n.IsObject() && v.IsObject():
-		merge(e, n, v)
+		return l.mergeInto(e, n, v)
 	case !n.IsObject() && !v.IsObject() && !v.IsArray() && n.Parent().IsObject():
 		e.Put(n.Parent(), n.Key(), v, v) // Overlay 1.1
 	default:
@@ -166,20 +166,27 @@ func (l *loader) update(e *document.Editor, n, v, at document.Node) bool {
 	return true
 }
 
-// merge sets the members of v in n, objects member by member; arrays are
-// joined.
-func merge(e *document.Editor, n, v document.Node) {
+// mergeInto sets the members of v in n: objects member by member, arrays are
+// joined, simple values replaced. Other pairs are an error (Overlay 1.1,
+// section 4.4.3).
+func (l *loader) mergeInto(e *document.Editor, n, v document.Node) bool {
+	ok := true
 	for key, m := range v.Members() {
 		old := n.Get(key)
 		switch {
 		case old.IsObject() && m.IsObject():
-			merge(e, old, m)
+			ok = l.mergeInto(e, old, m) && ok
 		case old.IsArray() && m.IsArray():
 			for _, x := range m.Elements() {
 				e.Put(old, "", x, x)
 			}
+		case old.Valid() && (old.IsObject() || old.IsArray() || m.IsObject() || m.IsArray()):
+			l.report(contract.Fatal, m.KeyPos(), fmt.Sprintf("%q is %s here and %s in the contract, at %s", key, article(m.Kind()), article(old.Kind()), old.KeyPos()),
+				"remove the old value by an action before this one")
+			ok = false
 		default:
 			e.PutMember(n, m)
 		}
 	}
+	return ok
 }

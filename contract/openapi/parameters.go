@@ -60,7 +60,7 @@ func (l *loader) merge(p *path, method string, above, own []*contract.Parameter)
 				continue // the operation's own replaces it
 			}
 			if q.In == "path" && !slices.Contains(p.template.names, q.Name) {
-				l.unenforced(q.Pos, fmt.Sprintf("path parameter %s is not in the path %s", quote(q.Name), p.raw), fmt.Sprintf("write {%s} where it stands in the path", q.Name))
+				l.unenforced(q.Pos, fmt.Sprintf("path parameter %s is not in the path %s", quote(q.Name), show(p.raw)), fmt.Sprintf("write {%s} where it stands in the path", q.Name))
 				continue
 			}
 			all = append(all, q)
@@ -80,7 +80,7 @@ func (l *loader) merge(p *path, method string, above, own []*contract.Parameter)
 				continue
 			}
 		}
-		l.unenforced(p.at.KeyPos(), fmt.Sprintf("%s %s does not declare the path parameter %s: every value is accepted", method, p.raw, quote(name)), "declare it under parameters")
+		l.unenforced(p.at.KeyPos(), fmt.Sprintf("%s %s does not declare the path parameter %s: every value is accepted", method, show(p.raw), quote(name)), "declare it under parameters")
 		all = append(all, &q)
 	}
 	whole := slices.IndexFunc(all, func(o *contract.Parameter) bool { return o.In == "querystring" })

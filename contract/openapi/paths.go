@@ -18,10 +18,24 @@ type template struct {
 	at       document.Node
 }
 
-// parseTemplate reads a path template. It returns what is left out or put in
-// order as warnings, and why the path cannot be matched at all as an error.
-// declared says whether a path parameter of that name is declared.
-func parseTemplate(raw string, declared func(name string) bool) (t template, warnings []string, fault string) {
+// Bounds of one path.
+const (
+	maxPath  = 8192 // bytes; longer request lines are refused anyway
+	maxNames = 64
+)
+
+// A note is what is left out of a template, or put in order.
+type note struct {
+	msg        string
+	unenforced bool
+}
+
+// parseTemplate reads a path template, and says why a path cannot be matched
+// at all. declared says whether a path parameter of that name is declared.
+func parseTemplate(raw string, declared func(name string) bool) (t template, notes []note, fault string) {
+	if len(raw) > maxPath {
+		return t, nil, fmt.Sprintf("the path is longer than %d bytes", maxPath)
+	}
 	text := raw
 	depth := 0
 	for i, c := range []byte(text) { // a query or fragment, outside braces
@@ -31,18 +45,18 @@ func parseTemplate(raw string, declared func(name string) bool) (t template, war
 			depth--
 		}
 		if depth == 0 && (c == '?' || c == '#') {
-			warnings = append(warnings, fmt.Sprintf("%q is not part of a path; requests are matched without it", text[i:]))
+			notes = append(notes, note{fmt.Sprintf("%q is not part of a path; requests are matched without it", text[i:]), true})
 			text = text[:i]
 			break
 		}
 	}
 	if !strings.HasPrefix(text, "/") {
-		warnings = append(warnings, "the path does not begin with a slash")
+		notes = append(notes, note{"the path does not begin with a slash", false})
 		text = "/" + text
 	}
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] == 0x7f {
-			return t, warnings, "a control character stands in the path"
+			return t, notes, "a control character stands in the path"
 		}
 	}
 	var out strings.Builder
@@ -54,47 +68,50 @@ func parseTemplate(raw string, declared func(name string) bool) (t template, war
 			break
 		}
 		if rest[open] == '}' {
-			return t, warnings, `"}" stands without "{"`
+			return t, notes, `"}" stands without "{"`
 		}
 		out.WriteString(rest[:open])
 		rest = rest[open+1:]
 		end := strings.IndexAny(rest, "{}/")
 		if end < 0 || rest[end] != '}' {
-			return t, warnings, `"{" stands without "}"`
+			return t, notes, `"{" stands without "}"`
 		}
 		name := rest[:end]
 		rest = rest[end+1:]
 		if name == "" {
-			return t, warnings, "a template has no name"
+			return t, notes, "a template has no name"
 		}
 		if strings.ContainsAny(name, operators) && !declared(name) {
 			switch bare := strings.Trim(name, operators); {
 			case bare == "":
-				return t, warnings, "a template has no name"
+				return t, notes, "a template has no name"
 			case name[0] == '?' || name[0] == '&' || name[0] == '#':
-				warnings = append(warnings, fmt.Sprintf("%q is not part of a path; requests are matched without it", "{"+name+"}"))
+				notes = append(notes, note{fmt.Sprintf("%q is not part of a path; requests are matched without it", "{"+name+"}"), true})
 				continue
 			case bare != name:
-				warnings = append(warnings, fmt.Sprintf("%q is read as %q, which matches one path segment", "{"+name+"}", "{"+bare+"}"))
+				notes = append(notes, note{fmt.Sprintf("%q is read as %q, which matches one path segment", "{"+name+"}", "{"+bare+"}"), true})
 				name = bare
 			}
 		}
 		if strings.HasPrefix(rest, "{") && !strings.HasPrefix(rest, "{?") && !strings.HasPrefix(rest, "{&") && !strings.HasPrefix(rest, "{#") {
-			return t, warnings, fmt.Sprintf("nothing stands between %q and the next template, so none can tell where one ends", "{"+name+"}")
+			return t, notes, fmt.Sprintf("nothing stands between %q and the next template, so none can tell where one ends", "{"+name+"}")
 		}
 		if n := seen[name]; n > 0 {
-			warnings = append(warnings, fmt.Sprintf("%q stands more than once in the path", "{"+name+"}"))
+			notes = append(notes, note{fmt.Sprintf("%q stands more than once in the path", "{"+name+"}"), false})
 			seen[name]++
 			name = fmt.Sprintf("%s(%d)", name, n+1)
 		} else {
 			seen[name] = 1
+		}
+		if len(t.names) == maxNames {
+			return t, notes, fmt.Sprintf("the path has more than %d templates", maxNames)
 		}
 		t.names = append(t.names, name)
 		out.WriteString("{" + name + "}")
 	}
 	t.text = out.String()
 	t.segments = strings.Split(t.text[1:], "/")
-	return t, warnings, ""
+	return t, notes, ""
 }
 
 // operators of RFC 6570 and of gateways, which OpenAPI does not have.
@@ -162,7 +179,7 @@ func (l *loader) ambiguous(ts []template) {
 			if i < j || rank(ts[i].segments[0]) == 2 && rank(ts[j].segments[0]) < 2 && i != j {
 				a, b := &ts[min(i, j)], &ts[max(i, j)]
 				if slices.ContainsFunc(a.methods, func(m string) bool { return slices.Contains(b.methods, m) }) && clash(a, b) {
-					l.unenforced(b.at.KeyPos(), fmt.Sprintf("a request can match both %s and %s, and neither is the more specific", b.text, a.text),
+					l.unenforced(b.at.KeyPos(), fmt.Sprintf("a request can match both %s and %s, and neither is the more specific", show(b.text), show(a.text)),
 						"run time takes the one whose first differing segment says more")
 				}
 			}

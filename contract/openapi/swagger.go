@@ -132,7 +132,7 @@ func (l *loader) swaggerOperation(s *scope, p *path, _, method string, n documen
 	case fields != nil:
 		op.Body = l.form(fields, types)
 	}
-	op.Responses = l.promises(n, method+" "+p.raw, func(op, v document.Node) (*promise, *trouble) {
+	op.Responses = l.promises(n, method+" "+show(p.raw), func(op, v document.Node) (*promise, *trouble) {
 		return l.swaggerResponse(v, l.types(op, s.root, "produces"))
 	})
 	l.api.Operations = append(l.api.Operations, op)
