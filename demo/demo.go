@@ -52,7 +52,7 @@ type Options struct {
 	Listen, Admin string
 	// Honest is how many honest requests are sent per second to each side,
 	// and Attacks how many of attackers to both sides together. Zero is 20
-	// and 40; below zero is as many as go.
+	// and 40 (more where Duration is short); below zero is as many as go.
 	Honest, Attacks float64
 }
 
@@ -105,6 +105,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	if o.Attacks == 0 {
 		o.Attacks = 40
+		// A round is some 700 requests. One that must fit into less time goes
+		// faster, but not so fast that it is a load test.
+		if s := o.Duration.Seconds(); s > 0 {
+			o.Attacks = min(max(40, 700/s), 200)
+		}
 	}
 	st, err := build(o.Seed)
 	if err != nil {

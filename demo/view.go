@@ -198,8 +198,8 @@ func (v *view) picture(w, h int) string {
 		fmt.Sprintf("  %s passed   %s refused   %s undeclared properties stripped   %s values masked",
 			good.Render(fmt.Sprint(v.passed)), bad.Render(fmt.Sprint(v.refused)), warm.Render(fmt.Sprint(v.stripped)), warm.Render(fmt.Sprint(v.redacted))),
 		fmt.Sprintf("  honest callers: %d requests to each side, %s", honest.Sent, harmed.Render(fmt.Sprintf("%d harmed", honest.Harmed))),
-		fmt.Sprintf("  attackers: %s taken from the bare shop in %d ways, %s through Sallyport",
-			bad.Render(fmt.Sprint(bare)), ways, got.Render(fmt.Sprintf("%d in %d ways", guarded, through))),
+		fmt.Sprintf("  attackers: %d kinds of attack worked on the bare shop and took %s things; through Sallyport %s",
+			ways, bad.Render(fmt.Sprint(bare)), got.Render(fmt.Sprintf("%d worked and took %d", through, guarded))),
 		"", bold.Render("  Refused, by reason"))
 	var cells []string
 	for _, k := range ranked(v.reasons) {
