@@ -215,9 +215,6 @@ type API struct {
 	Connections int `key:"connections" min:"1" max:"100000"`
 	// How the upstream's servers are asked whether they live.
 	Health Health `key:"health"`
-	// Whether credentials that Sallyport has verified are passed on to the
-	// upstream all the same.
-	ForwardCredentials bool `key:"forward_credentials"`
 
 	Pos contract.Pos
 }

@@ -148,7 +148,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Hosts: []string{"shop.example", "[::1]"}, BasePath: &empty, Mode: policy.Enforce, Identity: []string{"acme"},
 		Schemes:  map[string]string{"oauth": "acme"},
 		Timeouts: config.APITimeouts{Connect: time.Second, Response: 2 * time.Second, Idle: 3 * time.Second}, Connections: 10,
-		Health: config.Health{Path: "/healthz", Interval: time.Second}, ForwardCredentials: true,
+		Health: config.Health{Path: "/healthz", Interval: time.Second},
 	}
 	got := c.APIs[0]
 	if len(got.Upstream) != 2 || got.Upstream[1].String() != "http://127.0.0.1:3002/v1" {
