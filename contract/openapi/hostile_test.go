@@ -102,8 +102,8 @@ paths:
 	}
 }
 
-// FuzzLoad loads mutated contracts: the first file of an archive is the root,
-// those named .overlay. are its overlays.
+// FuzzLoad loads mutated contracts. Every file that the root refers to is
+// other; an empty overlay is none.
 func FuzzLoad(f *testing.F) {
 	for _, folder := range []string{"broken", "contracts"} {
 		names, err := filepath.Glob(filepath.Join("testdata", folder, "*.txtar"))
@@ -115,38 +115,43 @@ func FuzzLoad(f *testing.F) {
 			if err != nil {
 				f.Fatal(err)
 			}
-			a.Comment = nil
-			var keep []txtar.File
-			for _, file := range a.Files {
-				if file.Name != "api" && file.Name != "faults" {
-					keep = append(keep, file)
+			var other, overlay []byte
+			for _, file := range a.Files[1:] {
+				switch {
+				case file.Name == "api" || file.Name == "faults":
+				case strings.Contains(file.Name, ".overlay."):
+					overlay = file.Data
+				default:
+					other = file.Data
 				}
 			}
-			a.Files = keep
-			f.Add(txtar.Format(a))
+			f.Add(a.Files[0].Data, other, overlay)
 		}
 	}
-	f.Fuzz(func(t *testing.T, src []byte) {
-		if len(src) > 1<<16 {
+	f.Fuzz(func(t *testing.T, root, other, overlay []byte) {
+		if len(root)+len(other)+len(overlay) > 1<<16 {
 			return
 		}
-		a := txtar.Parse(src)
-		if len(a.Files) == 0 || a.Files[0].Name == "" {
-			return
-		}
-		opts := openapi.Options{ReadFile: files(a)}
-		for _, file := range a.Files {
-			if strings.Contains(file.Name, ".overlay.") && len(opts.Overlays) < 3 {
-				opts.Overlays = append(opts.Overlays, file.Name)
+		opts := openapi.Options{MaxDocuments: 10, ReadFile: func(path string) ([]byte, error) {
+			switch path {
+			case "shop.yaml":
+				return root, nil
+			case "o.yaml":
+				return overlay, nil
 			}
+			return other, nil
+		}}
+		if len(overlay) > 0 {
+			opts.Overlays = []string{"o.yaml"}
 		}
-		api, ds := openapi.Load(a.Files[0].Name, opts)
+		api, ds := openapi.Load("shop.yaml", opts)
 		checkPlaces(t, ds)
 		if (api == nil) != ds.Fatal() {
 			t.Fatalf("the API is %v, but Fatal is %v", api, ds.Fatal())
 		}
 		if api != nil {
 			checkAPI(t, api)
+			describe(api)
 		}
 	})
 }
