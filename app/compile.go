@@ -65,7 +65,7 @@ func compile(c *config.Config, began time.Time, ids *prepared) *compiled {
 		out.upstreams = append(out.upstreams, up)
 		opts.Sources = append(opts.Sources, plan.Source{
 			Name: a.Name, Contract: api, Mode: a.Mode, Upstream: plan.Upstream{Key: up.Key, Path: path},
-			Hosts: a.Hosts, BasePath: a.BasePath, Verifier: ids.verifiers[i], Pos: a.Pos,
+			Hosts: a.Hosts, BasePath: a.BasePath, Verifier: ids.verifiers[i], Pos: a.Pos, Unenforced: unenforced(faults),
 		})
 	}
 	var faults contract.Diagnostics
@@ -74,6 +74,16 @@ func compile(c *config.Config, began time.Time, ids *prepared) *compiled {
 	slices.Sort(out.files)
 	out.files = slices.Compact(out.files)
 	return out
+}
+
+// unenforced counts what a contract says and run time does not apply.
+func unenforced(faults contract.Diagnostics) (n int) {
+	for _, d := range faults {
+		if d.Unenforced {
+			n++
+		}
+	}
+	return n
 }
 
 // maxFile bounds a file that is read at load time.

@@ -39,8 +39,10 @@ type Source struct {
 	// Verifier proves access tokens; nil where no provider is configured, which closes
 	// every operation that asks for one.
 	Verifier Verifier
-	// File is the place of the API in the configuration, for diagnostics.
-	Pos contract.Pos
+	// Unenforced is how much of the contract its loader found that run time
+	// does not apply.
+	Unenforced int
+	Pos        contract.Pos // of the API in the configuration, for diagnostics
 }
 
 // Compile makes a plan. It reports every fault; the plan is nil where one of
@@ -98,7 +100,7 @@ type compiler struct {
 
 	// of the API that is being compiled
 	src     Source
-	api_    *API
+	into    *API
 	engine  *jsonschema.Compiler
 	classes []string
 	open    *jsonschema.Schema
@@ -135,7 +137,8 @@ func where(p contract.Pos) string {
 
 func (c *compiler) api(s Source) {
 	a := &API{Name: s.Name, Index: len(c.plan.APIs), Upstream: s.Upstream, Verifier: s.Verifier}
-	c.src, c.api_ = s, a
+	c.src, c.into = s, a
+	c.plan.Unenforced[s.Name] = s.Unenforced
 	c.plan.APIs = append(c.plan.APIs, a)
 	for _, h := range s.Hosts {
 		a.Hosts = append(a.Hosts, strings.ToLower(h))
@@ -223,7 +226,7 @@ func (c *compiler) classNames() []string {
 // operation applies the policy to an operation.
 func (c *compiler) operation(o *contract.Operation) *Operation {
 	op := &Operation{
-		API: c.api_, Index: len(c.plan.Operations), ID: o.ID, Method: o.Method, Template: o.Path, Tags: o.Tags, Deprecated: o.Deprecated,
+		API: c.into, Index: len(c.plan.Operations), ID: o.ID, Method: o.Method, Template: o.Path, Tags: o.Tags, Deprecated: o.Deprecated,
 		MaxRequest: 1 << 20, MaxResponse: 8 << 20, Undeclared: policy.DenyThem, ReadOnly: policy.DenyThem,
 		Strip: policy.StripThem, WriteOnly: policy.StripThem, Detail: true,
 	}
@@ -406,6 +409,9 @@ func (c *compiler) media(m *contract.Media, dir jsonschema.Direction, captures [
 			break
 		}
 		cm.Kind = MediaUnreadable
+		if strings.Contains(m.Type, "xml") {
+			break // the loader has said so
+		}
 		c.unenforced(m.Schema.Pos(), "bodies of this type are refused unless the policy says unread: pass", "the schema of %s is not applied: this media type cannot be read", m.Type)
 	}
 	return cm
