@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -85,10 +84,10 @@ func (b *bench) measureCPU(ctx context.Context) (missed bool, err error) {
 			for i := range b.subjects {
 				s := b.subjects[(i+round)%len(b.subjects)]
 				n++
-				fmt.Fprintf(os.Stderr, "\r\033[K%d/%d  round %d  %s  %s", n, total, round+1, w.title, s.title)
+				progress("%d/%d  round %d  %s  %s", n, total, round+1, w.title, s.title)
 				f, err := b.measure(ctx, s, w, 0)
 				// What others disturbed says nothing; once more, but not for ever.
-				for again := 0; err == nil && f.Foreign > quiet && again < 3; again++ {
+				for again := 0; err == nil && f.Foreign > quiet && again < 3 && !b.flags.realtime; again++ {
 					var g *figure
 					if g, err = b.measure(ctx, s, w, 0); err == nil && g.Foreign < f.Foreign {
 						f = g
@@ -105,7 +104,7 @@ func (b *bench) measureCPU(ctx context.Context) (missed bool, err error) {
 			}
 		}
 	}
-	fmt.Fprint(os.Stderr, "\r\033[K")
+	progress("")
 
 	cpu := &table{head: []string{"CPU µs per request (ratio to nginx)"}}
 	speed := &table{head: []string{"requests/s, p50 / p99 in ms"}}
@@ -123,7 +122,7 @@ func (b *bench) measureCPU(ctx context.Context) (missed bool, err error) {
 				mem = max(mem, f.rss)
 			}
 			if why := c.bad(); why != "" {
-				fmt.Fprintf(os.Stderr, "bench: %s, %s: %s\n", s.title, w.title, why)
+				say("bench: %s, %s: %s\n", s.title, w.title, why)
 				row, fast = append(row, "invalid"), append(fast, "invalid")
 				continue
 			}
@@ -156,7 +155,7 @@ func (b *bench) measureCPU(ctx context.Context) (missed bool, err error) {
 func (b *bench) notes(g grid, foreign, steal float64, repeated int) []string {
 	notes := []string{b.stamp(), fmt.Sprintf("Other work on the proxy's core: at most %.0f %% of a measurement (%d were repeated for it); taken by the hypervisor: at most %.0f %%.",
 		foreign*100, repeated, steal*100)}
-	if foreign > 2*quiet || steal > quiet {
+	if (foreign > 2*quiet || steal > quiet) && !b.flags.realtime {
 		notes = append(notes, "**The machine was not quiet; measure again.**")
 	}
 	for _, s := range b.subjects {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -21,7 +20,7 @@ func (b *bench) measureLatency(ctx context.Context) (missed bool, err error) {
 			var p50, p99, rates []float64
 			var bad *figure
 			for round := range b.flags.rounds {
-				fmt.Fprintf(os.Stderr, "\r\033[K%s  %s  round %d", s.title, w.title, round+1)
+				progress("%s  %s  round %d", s.title, w.title, round+1)
 				full, err := b.measure(ctx, s, w, 0)
 				if err != nil {
 					return false, err
@@ -40,7 +39,7 @@ func (b *bench) measureLatency(ctx context.Context) (missed bool, err error) {
 				p50, p99 = append(p50, ms(part.Latency.quantile(0.5))), append(p99, ms(part.Latency.quantile(0.99)))
 			}
 			if bad != nil {
-				fmt.Fprintf(os.Stderr, "\r\033[Kbench: %s, %s: %d errors, the first: %s\n", s.title, w.title, bad.Errors, bad.FirstError)
+				say("bench: %s, %s: %d errors, the first: %s\n", s.title, w.title, bad.Errors, bad.FirstError)
 				row = append(row, "invalid", "")
 				continue
 			}
@@ -48,7 +47,7 @@ func (b *bench) measureLatency(ctx context.Context) (missed bool, err error) {
 		}
 		t.rows = append(t.rows, row)
 	}
-	fmt.Fprint(os.Stderr, "\r\033[K")
+	progress("")
 	fmt.Print("\n", t.terminal(), "\n", b.stamp(), "\n")
 	return false, b.writeDoc("latency", t.markdown()+"\n"+b.stamp()+"\n")
 }

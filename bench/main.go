@@ -34,12 +34,12 @@ import (
 )
 
 type flags struct {
-	only, work, doc, sallyport       string
-	rounds, callers, idle            int
-	seconds                          float64
-	million, latency, gate, realtime bool
-	requests                         int64
-	events                           string
+	only, work, doc, sallyport                string
+	rounds, callers, idle                     int
+	seconds                                   float64
+	million, latency, gate, realtime, verbose bool
+	requests                                  int64
+	events                                    string
 }
 
 func main() {
@@ -54,6 +54,7 @@ func main() {
 	flag.BoolVar(&f.million, "million", false, "send a million requests to the last subject and watch its memory")
 	flag.Int64Var(&f.requests, "requests", 1_000_000, "how many -million sends")
 	flag.BoolVar(&f.realtime, "realtime", false, "schedule subjects and bench before all other work, for a look on a busy machine; needs root, and starves the rest")
+	flag.BoolVar(&f.verbose, "v", false, "print each measurement")
 	flag.BoolVar(&f.gate, "gate", false, "exit 1 where a goal is missed")
 	flag.StringVar(&f.doc, "doc", "", "Markdown file whose marked table is rewritten (default ../docs/performance.md for a full run, none for a part)")
 	flag.StringVar(&f.sallyport, "sallyport", "", "a built sallyport to measure (default: build ../cmd/sallyport)")
@@ -134,19 +135,19 @@ func run(ctx context.Context, f flags) (missed bool, err error) {
 	}
 	var live []*subject
 	for _, s := range b.subjects {
-		fmt.Fprintf(os.Stderr, "\r\033[Kstarting %s", s.title)
+		progress("building and starting %s", s.title)
 		if err := s.launch(ctx, b); err != nil {
 			if ctx.Err() != nil {
 				return false, ctx.Err()
 			}
 			// One that does not start leaves a gap in the table, not the table out.
-			fmt.Fprintf(os.Stderr, "\r\033[Kbench: %s: %v\n", s.name, err)
+			say("bench: %s: %v\n", s.name, err)
 			b.whole = false
 			continue
 		}
 		live = append(live, s)
 	}
-	fmt.Fprint(os.Stderr, "\r\033[K")
+	progress("")
 	if b.subjects = live; len(live) == 0 {
 		return false, errors.New("nothing to measure")
 	}
@@ -193,7 +194,7 @@ func (b *bench) build(pkg, name string, args ...string) (string, error) {
 	if bin := b.built[name]; bin != "" {
 		return bin, nil
 	}
-	bin := filepath.Join(b.dir, name)
+	bin := filepath.Join(b.dir, "bin", name)
 	cmd := exec.Command("go", append(append([]string{"build", "-o", bin}, args...), ".")...)
 	cmd.Dir = pkg // its own module decides about its dependencies
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -278,6 +279,10 @@ func (b *bench) measure(ctx context.Context, s *subject, w workload, rate float6
 		warm: 300 * time.Millisecond, length: time.Duration(b.flags.seconds * float64(time.Second)), pids: pids,
 	})
 	f.rss = rss(pids)
+	if b.flags.verbose {
+		say("%-16s %-5s %7.1f µs  %7.0f/s  busy %3.0f %%  others %3.0f %%  errors %d\n",
+			s.name, w.name, f.cpu(), f.rate(), f.CPU.Seconds()/f.Seconds*100, f.Foreign*100, f.Errors)
+	}
 	if s.name == "sallyport" {
 		time.Sleep(100 * time.Millisecond) // the writer of events is behind by a batch
 		f.events = b.takeEvents(s)

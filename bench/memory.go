@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,7 +16,7 @@ import (
 func (b *bench) measureIdle(ctx context.Context) (missed bool, err error) {
 	t := &table{head: []string{fmt.Sprintf("%d idle connections", b.flags.idle), "resident MB before", "after", "KB per connection", "still open"}}
 	for _, s := range b.subjects {
-		fmt.Fprintf(os.Stderr, "\r\033[K%s", s.title)
+		progress("%s", s.title)
 		// Warm first, so that pools and code are not counted as connections.
 		if _, err := b.measure(ctx, s, b.works[0], 0); err != nil {
 			return false, err
@@ -34,7 +33,7 @@ func (b *bench) measureIdle(ctx context.Context) (missed bool, err error) {
 		}
 		held := b.loop.do(&job{release: true}).Held
 		if res.Errors > 0 {
-			fmt.Fprintf(os.Stderr, "\r\033[Kbench: %s: %d errors, the first: %s\n", s.title, res.Errors, res.FirstError)
+			say("bench: %s: %d errors, the first: %s\n", s.title, res.Errors, res.FirstError)
 			t.rows = append(t.rows, []string{s.title, "invalid", "", "", ""})
 			continue
 		}
@@ -45,7 +44,7 @@ func (b *bench) measureIdle(ctx context.Context) (missed bool, err error) {
 			missed = true
 		}
 	}
-	fmt.Fprint(os.Stderr, "\r\033[K")
+	progress("")
 	fmt.Print("\n", t.terminal(), "\n", b.stamp(), "\n")
 	return missed, b.writeDoc("idle", t.markdown()+"\n"+b.stamp()+"\n")
 }
@@ -103,10 +102,10 @@ func (b *bench) measureMillion(ctx context.Context) (missed bool, err error) {
 			case <-ctx.Done():
 				return false, ctx.Err()
 			case <-time.After(200 * time.Millisecond):
-				fmt.Fprintf(os.Stderr, "\r\033[K%s: %d of %d", what, j.progress.Load(), n)
+				progress("%s: %d of %d", what, j.progress.Load(), n)
 			}
 		}
-		fmt.Fprint(os.Stderr, "\r\033[K")
+		progress("")
 		if res.Errors > 0 {
 			return false, fmt.Errorf("%d errors, the first: %s", res.Errors, res.FirstError)
 		}

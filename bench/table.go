@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 )
 
 // A table is shown in the terminal and in Markdown. The first column is text,
@@ -159,4 +161,23 @@ func replaceMarked(doc, name, text string) (string, error) {
 		return "", errors.New("the marks " + begin + " and " + end + " are missing")
 	}
 	return before + begin + "\n" + strings.TrimSpace(text) + "\n" + end + after, nil
+}
+
+// terminal says whether progress can be shown in place.
+var terminal = func() bool {
+	_, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS)
+	return err == nil
+}()
+
+// progress shows in one line of the terminal what is going on.
+func progress(format string, args ...any) {
+	if terminal {
+		fmt.Fprintf(os.Stderr, "\r\033[K"+format, args...)
+	}
+}
+
+// say prints a line above the progress.
+func say(format string, args ...any) {
+	progress("")
+	fmt.Fprintf(os.Stderr, format, args...)
 }
