@@ -47,6 +47,12 @@ const (
 	AuthnClaims
 	AuthnUnavailable
 	AuthnUnsupported
+	AuthnBinding
+	AuthnReplay
+	AuthnNonce
+	AuthnAPIKey
+	AuthnInactive
+	AuthnRevoked
 
 	AuthzScope
 	AuthzOwner
@@ -237,6 +243,19 @@ var catalogue = [NumReasons]Entry{
 		"The issuer's keys are not known yet and cannot be fetched.", "Look at the issuer, and at the log of key fetches."},
 	AuthnUnsupported: {"authn.unsupported", 401, gUnauthenticated, authn, "Authentication is required",
 		"No configured provider can prove what the operation's security asks for, so the operation is closed.", "Configure a provider for the scheme, or make the operation public in the policy."},
+
+	AuthnBinding: {"authn.binding", 401, gUnauthenticated, authn, "The credential is not valid",
+		"The token is bound to a key or certificate, and the request does not prove that its sender has it: no DPoP proof or client certificate, or one that does not fit.", "Send the token the way it was bound; if many fail, look for stolen tokens."},
+	AuthnReplay: {"authn.replay", 401, gUnauthenticated, authn, "The credential is not valid",
+		"A proof of possession was used before.", "Make a new DPoP proof for each request."},
+	AuthnNonce: {"authn.nonce", 401, gUnauthenticated, authn, "A nonce is required",
+		"The DPoP proof has no nonce of this server, or an old one.", "Repeat the request with the nonce that DPoP-Nonce gives."},
+	AuthnAPIKey: {"authn.api_key", 401, gUnauthenticated, authn, "The credential is not valid",
+		"The API key is unknown or disabled.", "Give the client a new key; if many are unknown, look for guessing."},
+	AuthnInactive: {"authn.inactive", 401, gUnauthenticated, authn, "The credential is not valid",
+		"The issuer does not know the token, or no longer takes it.", "Get a new token from the issuer."},
+	AuthnRevoked: {"authn.revoked", 401, gUnauthenticated, authn, "The credential is not valid",
+		"The token, its subject or its client was revoked here.", "Get a new token from the issuer, if the revocation was not meant."},
 
 	AuthzScope: {"authz.scope", 403, gDenied, function, "The token does not permit this",
 		"The token lacks a scope that the operation asks for.", "Ask the issuer for the scope that WWW-Authenticate names."},
