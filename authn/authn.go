@@ -46,6 +46,7 @@ type Principal struct {
 	Expires time.Time
 
 	claims object
+	bound  binding
 	// Seconds since 1970; 0 where the token does not say.
 	expires, notBefore, issued int64
 }

@@ -71,6 +71,9 @@ func (s *Issuer) principal(t *jws) (*Principal, exchange.Reason) {
 			return nil, exchange.AuthnClaims
 		}
 	}
+	if p.bound, ok = bindingOf(c); !ok {
+		return nil, exchange.AuthnClaims
+	}
 	if p.TokenID, ok = text(c, "/jti"); !ok {
 		return nil, exchange.AuthnClaims
 	}

@@ -78,6 +78,7 @@ type jws struct {
 	keyID     string
 	hasKeyID  bool
 	typ       string // lower case, without "application/"; "" where there is none
+	jwk       any    // the key that the header brings, which only a DPoP proof may
 	claims    object
 	signed    []byte // what the signature is over
 	signature []byte
@@ -132,7 +133,7 @@ func parse(token []byte) (*jws, exchange.Reason) {
 }
 
 // header reads the JOSE header. What it says of keys and places to get them
-// (jku, jwk, x5u, x5c) is not looked at.
+// (jku, jwk, x5u, x5c) chooses nothing.
 func (t *jws) header(h object) exchange.Reason {
 	var ok bool
 	if t.alg, ok = h["alg"].(string); !ok {
@@ -144,6 +145,7 @@ func (t *jws) header(h object) exchange.Reason {
 		}
 		t.hasKeyID = true
 	}
+	t.jwk = h["jwk"]
 	if typ, there := h["typ"]; there {
 		if t.typ, ok = typ.(string); !ok {
 			return exchange.AuthnType

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,8 +31,10 @@ type key struct {
 	hasID  bool
 	alg    string // the only algorithm it is for, or ""
 	family family
-	public any // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey, []byte
-	print  string
+	public any    // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey, []byte
+	print  string // what tells it from all others
+	// thumbprint is that of RFC 7638 with SHA-256, as jkt has it.
+	thumbprint string
 	// gone is set when the issuer no longer publishes the key, which ends
 	// every token that was verified with it.
 	gone atomic.Bool
@@ -212,6 +215,7 @@ func parseKey(v any) (k *key, why string) {
 	if err != nil {
 		return nil, "has no thumbprint"
 	}
+	k.thumbprint = base64.RawURLEncoding.EncodeToString(sum)
 	// What a key may do is a part of what it is.
 	k.print = fmt.Sprintf("%x/%t/%s/%s", sum, k.hasID, k.id, k.alg)
 	if k.alg != "" && !k.fits(algorithmOf(k.alg)) {

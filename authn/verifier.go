@@ -16,6 +16,9 @@ type VerifierOptions struct {
 	// Cache remembers what was verified; nil remembers nothing. Verifiers may
 	// share one: it holds facts, and each decides by itself.
 	Cache *Cache
+	// DPoP checks proofs of possession; nil refuses tokens that are bound to
+	// a key.
+	DPoP *DPoP
 }
 
 // A Verifier proves access tokens. It does not change, and its methods may be
@@ -23,6 +26,7 @@ type VerifierOptions struct {
 type Verifier struct {
 	issuers []*Issuer
 	cache   *Cache
+	dpop    *DPoP
 }
 
 // NewVerifier checks the options and returns a verifier.
@@ -40,7 +44,7 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 			}
 		}
 	}
-	return &Verifier{append([]*Issuer(nil), o.Issuers...), o.Cache}, nil
+	return &Verifier{append([]*Issuer(nil), o.Issuers...), o.Cache, o.DPoP}, nil
 }
 
 // Issuers returns whom the verifier trusts.
@@ -56,11 +60,49 @@ func (v *Verifier) Ready() bool {
 	return true
 }
 
-// Verify proves a token and returns who it stands for and OK, or nil and the
-// reason why not. It borrows the token until it returns, and waits for an
-// issuer two seconds at most, and only where the token names a key that is
-// not known yet.
+// Verify proves a bearer token and returns who it stands for and OK, or nil
+// and the reason why not. It borrows the token until it returns, and waits for
+// an issuer two seconds at most, and only where the token names a key that is
+// not known yet. A token that is bound to a key or certificate is no bearer
+// token, and refused: see VerifyBound.
 func (v *Verifier) Verify(ctx context.Context, token []byte, now time.Time) (*Principal, exchange.Reason) {
+	p, reason := v.prove(ctx, token, now)
+	if p != nil && p.bound != (binding{}) {
+		return nil, exchange.AuthnBinding
+	}
+	return p, reason
+}
+
+// VerifyBound is Verify for a token and the request it came with, which shows
+// that its sender may use it: the client certificate of the connection (RFC
+// 8705), or a DPoP proof (RFC 9449). scheme is that of the Authorization
+// field in lower case, "bearer" or "dpop". A token that is bound to nothing
+// passes as a bearer token only.
+func (v *Verifier) VerifyBound(ctx context.Context, scheme string, token []byte, r *Request, now time.Time) (*Principal, exchange.Reason) {
+	p, reason := v.prove(ctx, token, now)
+	if reason != exchange.OK {
+		return nil, reason
+	}
+	// RFC 9449 section 7.1: neither kind of token passes as the other.
+	if (p.bound.key != "") != (scheme == "dpop") {
+		return nil, exchange.AuthnBinding
+	}
+	if p.bound.cert != "" && !p.bound.certificate(r.TLS) {
+		return nil, exchange.AuthnBinding
+	}
+	if p.bound.key != "" {
+		if v.dpop == nil {
+			return nil, exchange.AuthnBinding
+		}
+		if reason := v.dpop.check(r, token, p.bound.key, now.Unix()); reason != exchange.OK {
+			return nil, reason
+		}
+	}
+	return p, exchange.OK
+}
+
+// prove proves a token, and leaves open whether its sender may use it.
+func (v *Verifier) prove(ctx context.Context, token []byte, now time.Time) (*Principal, exchange.Reason) {
 	if len(v.issuers) == 0 {
 		return nil, exchange.AuthnUnsupported
 	}
