@@ -606,6 +606,16 @@ func (b *building) object() {
 		return
 	}
 	o.index = buildIndex(len(o.slots), func(i int) uint32 { return o.slots[i].hash })
+	// Names that are compared together should lie together.
+	var all strings.Builder
+	for i := range o.slots {
+		all.WriteString(o.slots[i].name)
+	}
+	rest := all.String()
+	for i := range o.slots {
+		n := len(o.slots[i].name)
+		o.slots[i].name, rest = rest[:n], rest[n:]
+	}
 	b.nd.obj = &o
 }
 
@@ -946,6 +956,9 @@ func (c *Compiler) link(root *node) *node {
 				s := &o.slots[i]
 				if s.child == nil {
 					continue
+				}
+				if s.child.flags&flagTypesOnly != 0 {
+					s.only = s.child.types
 				}
 				if s.child.flags&flagReadOnly != 0 {
 					s.flags |= slotReadOnly

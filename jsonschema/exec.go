@@ -43,6 +43,8 @@ type exec struct {
 	cuts       []cut
 	redactions []redaction
 	levels     []level
+	numeric    []wanted
+	textual    []wanted
 
 	bits     []uint64 // arena of sets; 0 is not used
 	text     []byte   // a decoded string
@@ -123,6 +125,8 @@ func (e *exec) release() {
 	e.marking, e.judging, e.detecting, e.redactMask = false, false, false, 0
 	e.pending, e.cuts, e.redactions = e.pending[:0], e.cuts[:0], e.redactions[:0]
 	e.samples.doc, e.samples.tape = nil, nil
+	clear(e.numeric)
+	clear(e.textual)
 	if len(e.tape) > keepTokens || cap(e.bits) > keepTokens || cap(e.memo) > keepTokens || cap(e.sets) > keepTokens {
 		return
 	}
@@ -624,15 +628,8 @@ func (e *exec) object(n *node, o *objectPlan, i, ev uint32) bool {
 						goto evaluated
 					}
 				}
-				if c.flags&flagTypesOnly == 0 {
-					if !e.eval(c, v, 0) {
-						if !force {
-							return false
-						}
-						ok = false
-					}
-				} else if val.types()&c.types == 0 {
-					if e.fail(c, kwType, v) {
+				if val.types()&sl.only == 0 && !e.eval(c, v, 0) {
+					if !force {
 						return false
 					}
 					ok = false
@@ -779,19 +776,14 @@ func (e *exec) simpleObject(n *node, o *objectPlan, i uint32) bool {
 			if sl.req != 0 {
 				missing--
 			}
+			if val.types()&sl.only != 0 {
+				continue
+			}
 			c := sl.child
 			if c == nil {
 				if !o.closed {
 					continue
 				}
-			} else if c.flags&flagTypesOnly != 0 {
-				if val.types()&c.types == 0 {
-					if e.fail(c, kwType, v) {
-						return false
-					}
-					ok = false
-				}
-				continue
 			} else {
 				if !e.eval(c, v, 0) {
 					if !force {

@@ -1,11 +1,14 @@
 package jsonschema
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,7 +85,7 @@ func (e *exec) filter(s *Schema, dst, doc []byte, r *Report) ([]byte, error) {
 		}
 	}
 	if e.detecting {
-		e.detect(r)
+		e.detect()
 	}
 	if len(s.captures) > 0 && !e.capture(s.captures, r) {
 		return nil, ErrStopped
@@ -243,83 +246,116 @@ func (e *exec) decide(index int, raw []byte, item uint32, r *Report) bool {
 	return false
 }
 
+// A wanted is a detector that may find something in the document at hand.
+type wanted struct {
+	*Detector
+	length, digits int
+}
+
 // detect runs the detectors over the strings that the plan does not rule out.
-func (e *exec) detect(r *Report) {
-	dets := e.policy.Detectors
-	shortest := 1 << 30
-	for i := range dets {
-		shortest = min(shortest, dets[i].shortest())
-	}
-	n := max(e.tape[0].aux, 1)
-	for i := uint32(0); i < n; i++ {
-		t := &e.tape[i]
-		if t.meta&0x7f != uint32(String) || t.meta&(tokQuiet|tokName) != 0 || int(t.end-t.start)-2 < shortest {
+//
+// Most documents hold nothing of what is looked for, so the document is asked
+// first: a detector whose bytes or literal do not occur in it at all is left
+// out. An escape like \u0040 would hide them; with one of those each string
+// is asked by itself.
+func (e *exec) detect() {
+	e.numeric, e.textual = e.numeric[:0], e.textual[:0]
+	digits, length := 1<<30, 1<<30
+	for i := range e.policy.Detectors {
+		d := &e.policy.Detectors[i]
+		if d.Find == nil || !e.unicode && !d.occurs(e.doc) {
 			continue
 		}
-		s := e.decoded(i)
-		c := count(s)
-		for k := range dets {
-			d := &dets[k]
-			if !d.may(s, &c) {
-				continue
+		w := wanted{d, max(d.Length, d.Digits, d.Run, len(d.Literal)), d.Digits}
+		if d.Digits > 0 {
+			e.numeric = append(e.numeric, w)
+			digits = min(digits, d.Digits)
+		} else {
+			e.textual = append(e.textual, w)
+		}
+		length = min(length, w.length)
+	}
+	if len(e.numeric)+len(e.textual) == 0 {
+		return
+	}
+	for i := range e.tape[:max(e.tape[0].aux, 1)] {
+		t := &e.tape[i]
+		if t.meta&(0x7f|tokQuiet|tokName) != uint32(String) || int(t.end-t.start)-2 < length {
+			continue
+		}
+		s := e.decoded(uint32(i))
+		if len(e.numeric) > 0 && len(s) >= digits {
+			if n := countDigits(s); n >= digits {
+				for k := range e.numeric {
+					if n >= e.numeric[k].digits {
+						e.look(&e.numeric[k], s, uint32(i))
+					}
+				}
 			}
-			if _, _, ok := d.Find(s); !ok {
-				continue
-			}
-			e.redactions = append(e.redactions, redaction{tok: i, classes: 1 << (d.Class & 63), found: true})
+		}
+		for k := range e.textual {
+			e.look(&e.textual[k], s, uint32(i))
 		}
 	}
 }
 
-func (d *Detector) shortest() int { return max(d.Length, d.Digits, d.Run, len(d.Bytes)) }
-
-// counts are what the prefilters of detectors ask of a string.
-type counts struct {
-	digits, run int
-	has         [256 / 64]uint64
+// look asks a detector about one string.
+func (e *exec) look(w *wanted, s []byte, tok uint32) {
+	if len(s) < w.length || !w.occurs(s) || w.Run > 0 && longestRun(s) < w.Run {
+		return
+	}
+	if _, _, ok := w.Find(s); ok {
+		e.redactions = append(e.redactions, redaction{tok: tok, classes: 1 << (w.Class & 63), found: true})
+	}
 }
 
-func count(s []byte) (c counts) {
-	run := 0
-	for _, b := range s {
-		k := classOf[b]
-		c.has[b>>6] |= 1 << (b & 63)
-		c.digits += int(k & 1)
-		run = (run + 1) * int(k>>1)
-		c.run = max(c.run, run)
-	}
-	return c
-}
-
-// classOf has bit 0 for digits, bit 1 for the characters of a run.
-var classOf = func() (t [256]uint8) {
-	for c := range t {
-		b := byte(c)
-		switch {
-		case b-'0' <= 9:
-			t[c] = 3
-		case b|0x20 >= 'a' && b|0x20 <= 'z', b == '+', b == '/', b == '-', b == '_':
-			t[c] = 2
-		}
-	}
-	return t
-}()
-
-// may is the prefilter.
-func (d *Detector) may(s []byte, c *counts) bool {
-	if len(s) < d.Length || c.digits < d.Digits || c.run < d.Run {
-		return false
-	}
+// occurs reports whether the detector's literal and bytes are in s.
+func (d *Detector) occurs(s []byte) bool {
 	for k, b := range d.Bytes {
 		if k == 4 {
 			break
 		}
-		if c.has[b>>6]>>(b&63)&1 == 0 {
+		if bytes.IndexByte(s, b) < 0 {
 			return false
 		}
 	}
-	return true
+	return d.Literal == "" || bytes.Contains(s, []byte(d.Literal))
 }
+
+// countDigits counts decimal digits, eight bytes at a time.
+func countDigits(s []byte) (n int) {
+	for len(s) >= 8 {
+		x := binary.LittleEndian.Uint64(s) ^ '0'*lsb
+		n += 8 - bits.OnesCount64((x&^uint64(msb)+0x76*lsb|x)&msb)
+		s = s[8:]
+	}
+	for _, c := range s {
+		if c-'0' <= 9 {
+			n++
+		}
+	}
+	return n
+}
+
+// longestRun returns the most letters, digits, '+', '/', '-' and '_' in a row.
+func longestRun(s []byte) (longest int) {
+	n := 0
+	for _, c := range s {
+		n = (n + 1) * int(inRun[c])
+		longest = max(longest, n)
+	}
+	return longest
+}
+
+var inRun = func() (t [256]uint8) {
+	for c := range t {
+		b := byte(c)
+		if b-'0' <= 9 || b|0x20 >= 'a' && b|0x20 <= 'z' || b == '+' || b == '/' || b == '-' || b == '_' {
+			t[c] = 1
+		}
+	}
+	return t
+}()
 
 // method returns what is to happen to a value of some classes: the strictest
 // of what the policy says about each.

@@ -1,6 +1,7 @@
 package jsonschema
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
@@ -64,6 +65,8 @@ type parser struct {
 	fault  fault
 	draft4 bool
 	strict bool // numbers
+	// unicode is set where a string or name has an escape like \u0040.
+	unicode bool
 }
 
 // A fault says why a document cannot be read.
@@ -104,6 +107,7 @@ func (p *parser) grow() []token {
 func (p *parser) parse(doc []byte, lim *Limits) bool {
 	p.doc = doc
 	p.sets = p.sets[:0]
+	p.unicode = false
 	if len(doc) > lim.Bytes {
 		return p.limit(lim.Bytes, "the document is larger than the limit")
 	}
@@ -139,6 +143,9 @@ valueAt:
 		}
 		if end-i > lim.String {
 			return p.limit(i, "a string is longer than the limit")
+		}
+		if flags&tokEscaped != 0 {
+			p.unicode = p.unicode || bytes.Contains(doc[i:end], []byte(`\u`))
 		}
 		tape[n] = token{uint32(i), uint32(end), 0, uint32(String) | flags}
 		n++

@@ -71,6 +71,9 @@ type objectPlan struct {
 type slot struct {
 	hash  uint32
 	flags slotFlags
+	// only are the types of a property of which nothing else is said, so that
+	// its node need not be looked at; 0: look at child.
+	only  Types
 	req   uint16 // 1 + index into required; 0: not required
 	child *node  // nil: only named
 	a, b  uint64 // the bytes of a name of up to 16

@@ -50,10 +50,13 @@ type Detector struct {
 	Find func(s []byte) (start, end int, ok bool)
 	// The prefilter: Find is called only for strings with all of this. Zero
 	// fields ask for nothing.
-	Length int    // bytes
+	Length int    // bytes; what the other fields ask for counts too
 	Digits int    // decimal digits
 	Bytes  []byte // each of these bytes, at least once; at most 4 count
-	Run    int    // letters, digits, '+', '/', '-' and '_' in a row
+	// Literal must occur in the string: "eyJ", "-----BEGIN". Bytes and Literal
+	// are the strongest filter: most documents do not have them at all.
+	Literal string
+	Run     int // letters, digits, '+', '/', '-' and '_' in a row
 }
 
 // A Policy says what of a document may pass. The zero Policy changes nothing.

@@ -30,7 +30,7 @@ import (
 // go test ./jsonschema -run TestReport -report prints how long each engine
 // takes, side by side in one process: every figure is the best of many short
 // rounds, taken in turns, so that what else the machine does matters little.
-// With -report=json each line is a JSON object.
+// With -short it is GitHub's examples only.
 var report = flag.Bool("report", false, "compare with other engines")
 
 // An entrant is one way to judge all documents of a set.
@@ -45,11 +45,11 @@ type entrant struct {
 // processor it says more than the clock; what the garbage collector does in
 // threads of its own is missing from it, which favours those that allocate.
 func cpuTime() time.Duration {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
 		panic(err)
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return time.Duration(ts.Nano())
 }
 
 // race runs the entrants in turns and keeps the best round of each.
@@ -72,11 +72,14 @@ func race(es []*entrant, rounds int) {
 	}
 	for range rounds {
 		for _, e := range es {
-			from := cpuTime()
-			for range e.n {
-				e.run()
+			e.run() // what the others left in the caches is none of ours
+			for range 3 {
+				from := cpuTime()
+				for range e.n {
+					e.run()
+				}
+				e.best = min(e.best, (cpuTime()-from)/time.Duration(e.n))
 			}
-			e.best = min(e.best, (cpuTime()-from)/time.Duration(e.n))
 		}
 	}
 }
@@ -284,6 +287,9 @@ func TestReport(t *testing.T) {
 	}
 	w.Flush()
 
+	if testing.Short() {
+		return
+	}
 	var sets []*set
 	for _, name := range []string{
 		"adyen-checkout-31.json", "adyen-management-31.json", "codat-accounting-31.json",
@@ -345,14 +351,14 @@ var tenDetectors = func() (ds []jsonschema.Detector) {
 	}
 	return []jsonschema.Detector{
 		{Class: 0, Length: 6, Bytes: []byte("@."), Find: at},
-		{Class: 1, Length: 13, Digits: 13, Find: no},                      // card
-		{Class: 2, Length: 15, Digits: 10, Bytes: nil, Find: no},          // IBAN
-		{Class: 3, Length: 9, Digits: 9, Bytes: []byte("-"), Find: no},    // SSN
-		{Class: 4, Length: 8, Digits: 8, Bytes: []byte("+"), Find: no},    // phone
-		{Class: 5, Length: 30, Bytes: []byte("."), Run: 20, Find: no},     // JWT
-		{Class: 6, Length: 20, Run: 20, Digits: 2, Find: no},              // key
-		{Class: 7, Length: 7, Digits: 4, Bytes: []byte("."), Find: no},    // address
-		{Class: 8, Length: 10, Bytes: []byte("-----"), Find: no},          // PEM
-		{Class: 9, Length: 10, Bytes: []byte(" :/"), Digits: 1, Find: no}, // trace
+		{Class: 1, Digits: 13, Find: no},                          // card
+		{Class: 2, Length: 15, Digits: 10, Find: no},              // IBAN
+		{Class: 3, Digits: 9, Bytes: []byte("-"), Find: no},       // SSN
+		{Class: 4, Digits: 8, Bytes: []byte("+"), Find: no},       // phone
+		{Class: 5, Length: 30, Literal: "eyJ", Run: 10, Find: no}, // JWT
+		{Class: 6, Literal: "AKIA", Run: 20, Find: no},            // key
+		{Class: 7, Digits: 4, Bytes: []byte("."), Find: no},       // address
+		{Class: 8, Literal: "-----BEGIN", Find: no},               // PEM
+		{Class: 9, Literal: "\tat ", Find: no},                    // trace
 	}
 }()
