@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -463,4 +464,28 @@ func Example() {
 		fmt.Println(path, op.Get("deprecated").Bool(), op.KeyPos(), op.Pointer())
 	}
 	// Output: /orders true shop.yaml:3:5 /paths/~1orders/get
+}
+
+// A document is read by several goroutines as soon as it is parsed.
+func TestReadAtOnce(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("{\n")
+	for i := range 2000 {
+		fmt.Fprintf(&b, "\"k%d\": {\"a\": \"\\u00e9%d\"},\n", i, i)
+	}
+	b.WriteString("\"end\": []}")
+	d := parse(t, "a.json", b.String())
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := range 2000 {
+				n := d.Root().Get(fmt.Sprintf("k%d", i)).Get("a")
+				if n.Text() != fmt.Sprintf("é%d", i) || n.Pos().Line != i+2 || n.Pointer() != fmt.Sprintf("/k%d/a", i) {
+					t.Errorf("k%d is %q at %v", i, n.Text(), n.Pos())
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

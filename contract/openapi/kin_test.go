@@ -1,14 +1,19 @@
 package openapi_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi2"
+	"github.com/getkin/kin-openapi/openapi2conv"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/document"
@@ -374,4 +379,55 @@ func schemas(api *contract.API) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+// The same for Swagger 2.0, which kin-openapi converts to OpenAPI 3 too.
+func TestKinAgreesOnSwagger(t *testing.T) {
+	a, err := txtar.ParseFile(filepath.Join("testdata", "contracts", "swagger.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := document.ParseYAML("swagger.yaml", a.Files[0].Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := doc.Root().JSON(nil)
+	var old openapi2.T
+	if err := json.Unmarshal(src, &old); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := openapi2conv.ToV3(&old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, ds := load(t, "swagger.json", src)
+	if ours == nil {
+		t.Fatal(ds)
+	}
+	// Its converter does not know that csv is the default collectionFormat,
+	// and leaves forms and produced types alone, so styles and media types
+	// are not compared.
+	plain := func(ops map[string][]string) map[string][]string {
+		for key, lines := range ops {
+			var kept []string
+			for _, line := range lines {
+				words := strings.Fields(line)
+				switch words[0] {
+				case "parameter":
+					kept = append(kept, strings.Join(words[:4], " "))
+				case "response":
+					kept = append(kept, words[0]+" "+words[1])
+				case "body":
+					kept = append(kept, "body")
+				default:
+					kept = append(kept, line)
+				}
+			}
+			ops[key] = kept
+		}
+		return ops
+	}
+	if diff := cmp.Diff(plain(kinOperations(theirs)), plain(operations(ours))); diff != "" {
+		t.Errorf("operations (-kin +ours):\n%s", diff)
+	}
 }

@@ -450,3 +450,66 @@ func kind(msg string) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// A contract is the same as JSON and as YAML, down to the places.
+func TestYAMLIsReadAsJSONIs(t *testing.T) {
+	for _, name := range []string{"spotify", "okta", "trello", "listennotes-31", "netlify"} {
+		src := readReal(t, name)
+		a, err := document.ParseJSON("x", src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := document.ParseYAML("x", src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong := 0
+		var walk func(a, b document.Node)
+		walk = func(a, b document.Node) {
+			if a.Kind() != b.Kind() || a.Text() != b.Text() || a.Len() != b.Len() || a.Pos() != b.Pos() || a.Key() != b.Key() || a.KeyPos() != b.KeyPos() {
+				if wrong++; wrong < 5 {
+					t.Errorf("%s: %s at %s is %s as JSON, %s at %s is %s as YAML", name, a.Pointer(), a.Pos(), quoteShort(a), b.Pointer(), b.Pos(), quoteShort(b))
+				}
+				return
+			}
+			var others []document.Node
+			for _, v := range b.Members() {
+				others = append(others, v)
+			}
+			for _, v := range b.Elements() {
+				others = append(others, v)
+			}
+			i := 0
+			for _, v := range a.Members() {
+				walk(v, others[i])
+				i++
+			}
+			for i, v := range a.Elements() {
+				walk(v, others[i])
+			}
+		}
+		walk(a.Root(), b.Root())
+	}
+}
+
+func quoteShort(n document.Node) string {
+	s := string(n.JSON(nil))
+	return s[:min(len(s), 60)]
+}
+
+// Compile is Load of a document that somebody else has read.
+func TestCompile(t *testing.T) {
+	src := readReal(t, "okta")
+	doc, err := document.Parse("okta.json", src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, as := openapi.Compile(doc, openapi.Options{})
+	b, bs := load(t, "okta.json", src)
+	if diff := cmp.Diff(describe(b), describe(a)); diff != "" {
+		t.Errorf("(-Load +Compile):\n%s", diff)
+	}
+	if diff := cmp.Diff(bs, as); diff != "" {
+		t.Errorf("(-Load +Compile):\n%s", diff)
+	}
+}

@@ -21,7 +21,7 @@ type template struct {
 // Bounds of one path.
 const (
 	maxPath  = 8192 // bytes; longer request lines are refused anyway
-	maxNames = 64
+	maxNames = 24   // what the plan can match
 )
 
 // A note is what is left out of a template, or put in order.

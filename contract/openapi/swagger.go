@@ -242,6 +242,7 @@ func (l *loader) collection(n document.Node, what, in string, style *string, exp
 	}
 	f := n.Get("collectionFormat")
 	if n.Get("type").Str() != "array" {
+		*explode = *style == "form" // OpenAPI's default; it makes no difference
 		return
 	}
 	query := in == "query" || in == "formData"
