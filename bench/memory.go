@@ -82,15 +82,14 @@ func (b *bench) measureMillion(ctx context.Context) (missed bool, err error) {
 		t.rows = append(t.rows, []string{what, mb(now), heap, routines})
 		return now
 	}
-	// A tenth first: pools fill and the collector finds its pace.
-	tenth := b.flags.requests / 10
+	// A quarter more at first: pools fill and the collector finds its pace.
 	const steps = 4
 	var before, after int64
 	for i := range steps + 1 {
 		n := b.flags.requests / steps
 		what := fmt.Sprintf("%d requests later", int64(i)*n)
 		if i == 0 {
-			n, what = tenth, fmt.Sprintf("warm, after %d requests", tenth)
+			what = fmt.Sprintf("warm, after %d requests", n)
 		}
 		j := &job{port: s.port, callers: b.flags.callers, exchanges: w.exchanges, total: n, pids: pids}
 		done := make(chan *result, 1)
