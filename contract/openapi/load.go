@@ -27,7 +27,8 @@ type Options struct {
 	Overlays []string
 	// ReadFile reads the contract, its overlays and what it refers to; nil
 	// reads regular files from the file system. A relative path is relative
-	// to the working directory, as the file given to Load is.
+	// to the working directory, as the file given to Load is. The loader
+	// keeps what is returned; it must not change any more.
 	ReadFile func(path string) ([]byte, error)
 	// MaxDocuments bounds how many files one contract may spread over; 0
 	// means 1,000.
