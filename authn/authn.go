@@ -39,7 +39,7 @@ type Principal struct {
 	Issuer   string // the URL that the token names
 	Provider string // the issuer's name in the configuration
 	Audience []string
-	TokenID  string // jti, or ""
+	TokenID  string // jti, or the id of the API key; "" where there is none
 	How      How
 
 	Issued  time.Time // zero where the token does not say
@@ -56,13 +56,20 @@ type How uint8
 
 // The ways. Unproven is the zero value.
 const (
-	Unproven How = iota
-	ByJWT
+	Unproven        How = iota
+	ByJWT               // an access token that the issuer signed
+	ByAPIKey            // a key of a KeyRing
+	ByIntrospection     // an opaque token that the issuer knows
 )
 
 func (h How) String() string {
-	if h == ByJWT {
+	switch h {
+	case ByJWT:
 		return "jwt"
+	case ByAPIKey:
+		return "api_key"
+	case ByIntrospection:
+		return "introspection"
 	}
 	return "unproven"
 }

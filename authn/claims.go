@@ -52,43 +52,68 @@ func (s *Issuer) principal(t *jws) (*Principal, exchange.Reason) {
 			return nil, exchange.AuthnLifetime
 		}
 	}
-	if reason := s.audience(p, c); reason != exchange.OK {
+	if reason := s.reads.facts(p, c); reason != exchange.OK {
 		return nil, reason
 	}
-	if p.Subject, ok = text(c, orElse(s.o.Subject, "/sub")); !ok || p.Subject == "" {
-		return nil, exchange.AuthnClaims
+	return p, exchange.OK
+}
+
+// A reading is where in the claims of an issuer what stands, and for whom its
+// tokens must be.
+type reading struct {
+	audiences                              []string
+	anyAud                                 bool
+	subject, client, tenant, scopes, roles string // JSON Pointers, or "" for the usual places
+}
+
+// facts reads who it is and what was granted.
+func (r *reading) facts(p *Principal, c object) exchange.Reason {
+	if reason := r.audience(p, c); reason != exchange.OK {
+		return reason
 	}
-	if s.o.Client != "" {
-		p.Client, ok = text(c, s.o.Client)
+	var ok bool
+	if r.client != "" {
+		p.Client, ok = text(c, r.client)
 	} else if p.Client, ok = text(c, "/client_id"); ok && p.Client == "" {
 		p.Client, ok = text(c, "/azp")
 	}
 	if !ok {
-		return nil, exchange.AuthnClaims
+		return exchange.AuthnClaims
 	}
-	if s.o.Tenant != "" {
-		if p.Tenant, ok = text(c, s.o.Tenant); !ok {
-			return nil, exchange.AuthnClaims
+	if p.Subject, ok = text(c, orElse(r.subject, "/sub")); !ok || p.Subject == "" && p.How == ByJWT {
+		return exchange.AuthnClaims
+	}
+	if p.Subject == "" && r.subject == "" {
+		// RFC 7662 leaves sub out where a client acts for itself; RFC 9068
+		// section 2.2 has it be the client then.
+		p.Subject = p.Client
+	}
+	if p.Subject == "" {
+		return exchange.AuthnClaims
+	}
+	if r.tenant != "" {
+		if p.Tenant, ok = text(c, r.tenant); !ok {
+			return exchange.AuthnClaims
 		}
 	}
 	if p.bound, ok = bindingOf(c); !ok {
-		return nil, exchange.AuthnClaims
+		return exchange.AuthnClaims
 	}
 	if p.TokenID, ok = text(c, "/jti"); !ok {
-		return nil, exchange.AuthnClaims
+		return exchange.AuthnClaims
 	}
-	if s.o.Scopes != "" {
-		p.Scopes, ok = words(c, s.o.Scopes)
+	if r.scopes != "" {
+		p.Scopes, ok = words(c, r.scopes)
 	} else if p.Scopes, ok = words(c, "/scope"); ok && p.Scopes == nil {
 		p.Scopes, ok = words(c, "/scp")
 	}
 	if !ok {
-		return nil, exchange.AuthnClaims
+		return exchange.AuthnClaims
 	}
-	if p.Roles, ok = list(c, orElse(s.o.Roles, "/roles")); !ok {
-		return nil, exchange.AuthnClaims
+	if p.Roles, ok = list(c, orElse(r.roles, "/roles")); !ok {
+		return exchange.AuthnClaims
 	}
-	return p, exchange.OK
+	return exchange.OK
 }
 
 func orElse(s, other string) string {
@@ -123,10 +148,10 @@ func isAccessToken(c object, typ string) bool {
 }
 
 // audience reads aud and asks whether the token is meant for us.
-func (s *Issuer) audience(p *Principal, c object) exchange.Reason {
+func (r *reading) audience(p *Principal, c object) exchange.Reason {
 	v, there := c["aud"]
 	if !there {
-		if s.anyAud {
+		if r.anyAud {
 			return exchange.OK
 		}
 		return exchange.AuthnAudience
@@ -145,7 +170,7 @@ func (s *Issuer) audience(p *Principal, c object) exchange.Reason {
 	default:
 		return exchange.AuthnClaims
 	}
-	if s.anyAud || slices.ContainsFunc(p.Audience, func(a string) bool { return slices.Contains(s.o.Audiences, a) }) {
+	if r.anyAud || slices.ContainsFunc(p.Audience, func(a string) bool { return slices.Contains(r.audiences, a) }) {
 		return exchange.OK
 	}
 	return exchange.AuthnAudience
@@ -153,11 +178,13 @@ func (s *Issuer) audience(p *Principal, c object) exchange.Reason {
 
 // judge asks whether a principal's time is now. It is asked each time, as it
 // is no fact about the token.
-func (s *Issuer) judge(p *Principal, now int64) exchange.Reason {
+func (s *Issuer) judge(p *Principal, now int64) exchange.Reason { return inTime(p, now, s.skew) }
+
+func inTime(p *Principal, now, skew int64) exchange.Reason {
 	switch {
-	case now >= p.expires+s.skew:
+	case now >= p.expires+skew:
 		return exchange.AuthnExpired
-	case p.notBefore > now+s.skew, p.issued > now+s.skew:
+	case p.notBefore > now+skew, p.issued > now+skew:
 		return exchange.AuthnNotYet
 	}
 	return exchange.OK

@@ -53,14 +53,20 @@ func NewFetcher(o FetcherOptions) *Fetcher {
 // JSON gets a JSON document. trusted are the hosts that the configuration
 // names.
 func (f *Fetcher) JSON(ctx context.Context, address string, trusted []string) ([]byte, error) {
-	u, err := url.Parse(address)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, errors.New("the URL cannot be read")
 	}
+	return f.do(r, trusted, 2)
+}
+
+// do sends a request and returns the JSON document that it gets.
+func (f *Fetcher) do(r *http.Request, trusted []string, redirects int) ([]byte, error) {
+	u := r.URL
 	if err := mayAsk(u, trusted); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.o.Timeout)
+	ctx, cancel := context.WithTimeout(r.Context(), f.o.Timeout)
 	defer cancel()
 	dialer := &net.Dialer{Timeout: f.o.Timeout, Resolver: f.o.Resolver}
 	transport := &http.Transport{
@@ -87,17 +93,14 @@ func (f *Fetcher) JSON(ctx context.Context, address string, trusted []string) ([
 	client := &http.Client{
 		Transport: transport,
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
-			if len(via) > 2 {
-				return errors.New("more than two redirects")
+			if len(via) > redirects {
+				return fmt.Errorf("more than %d redirects", redirects)
 			}
 			r.Header.Del("Referer")
 			return mayAsk(r.URL, trusted)
 		},
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, errors.New("the URL cannot be read")
-	}
+	r = r.WithContext(ctx)
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", f.o.UserAgent)
 	res, err := client.Do(r)

@@ -85,7 +85,7 @@ const (
 type Issuer struct {
 	o       IssuerOptions
 	algs    []*algorithm
-	anyAud  bool
+	reads   reading
 	skew    int64 // seconds
 	life    int64 // seconds; 0 for no bound
 	static  bool
@@ -145,13 +145,8 @@ func NewIssuer(o IssuerOptions) (*Issuer, error) {
 			fault("issuer: %w", err)
 		}
 	}
-	s.anyAud = len(o.Audiences) == 1 && o.Audiences[0] == Any
-	switch {
-	case len(o.Audiences) == 0:
-		fault("audiences: missing; name what tokens for your APIs have in aud, or write [any] to take every token of the issuer")
-	case slices.Contains(o.Audiences, ""), !s.anyAud && slices.Contains(o.Audiences, Any):
-		fault("audiences: an audience is empty, or any stands beside others")
-	}
+	s.reads = reading{o.Audiences, false, o.Subject, o.Client, o.Tenant, o.Scopes, o.Roles}
+	s.reads.check(fault)
 	s.algorithms(fault)
 	switch {
 	case o.Skew > maxSkew:
@@ -173,11 +168,6 @@ func NewIssuer(o IssuerOptions) (*Issuer, error) {
 	if len(o.Types) == 0 {
 		s.o.Types = []string{"at+jwt", "jwt", ""}
 	}
-	for name, p := range map[string]string{"subject": o.Subject, "client": o.Client, "tenant": o.Tenant, "scopes": o.Scopes, "roles": o.Roles} {
-		if p != "" && (p[0] != '/' || len(p) > 256) {
-			fault("%s: %.64q is no JSON Pointer; begin it with /", name, p)
-		}
-	}
 	if o.Refresh < 0 || o.Interval < 0 || o.Keep < 0 {
 		fault("refresh, interval and keep must not be negative")
 	}
@@ -197,6 +187,22 @@ func NewIssuer(o IssuerOptions) (*Issuer, error) {
 		s.o.Log = slog.New(slog.DiscardHandler)
 	}
 	return s, s.staticKeys(errs)
+}
+
+// check finds the faults of a reading.
+func (r *reading) check(fault func(string, ...any)) {
+	r.anyAud = len(r.audiences) == 1 && r.audiences[0] == Any
+	switch {
+	case len(r.audiences) == 0:
+		fault("audiences: missing; name what tokens for your APIs have in aud, or write [any] to take every token of the issuer")
+	case slices.Contains(r.audiences, ""), !r.anyAud && slices.Contains(r.audiences, Any):
+		fault("audiences: an audience is empty, or any stands beside others")
+	}
+	for _, p := range [...]struct{ name, pointer string }{{"subject", r.subject}, {"client", r.client}, {"tenant", r.tenant}, {"scopes", r.scopes}, {"roles", r.roles}} {
+		if p.pointer != "" && (p.pointer[0] != '/' || len(p.pointer) > 256) {
+			fault("%s: %.64q is no JSON Pointer; begin it with /", p.name, p.pointer)
+		}
+	}
 }
 
 // algorithms reads the list of algorithms.

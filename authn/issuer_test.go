@@ -365,7 +365,7 @@ func TestBadDocuments(t *testing.T) {
 		"keys redirected to http":            {keysOK, redirect("http://keys.example/jwks"), "not https"},
 		"keys redirected to metadata":        {keysOK, redirect("https://169.254.169.254/latest"), "no address of a server"},
 		"keys redirected to a private range": {keysOK, redirect("https://192.168.0.1/"), "internal"},
-		"keys redirected in a circle":        {keysOK, redirect(p.URL + "/jwks"), "more than two redirects"},
+		"keys redirected in a circle":        {keysOK, redirect(p.URL + "/jwks"), "more than 2 redirects"},
 		"keys in HTML":                       {keysOK, typed("text/html", keySet(s.jwk("k1"))), "media type"},
 		"keys without media type":            {keysOK, typed("", keySet(s.jwk("k1"))), "media type"},
 		"keys of 2 MB":                       {keysOK, sendJSON(append(keySet(s.jwk("k1")), bytes.Repeat([]byte(" "), 2<<20)...)), "1 MiB"},
