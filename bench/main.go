@@ -81,6 +81,7 @@ type bench struct {
 	issuer   *issuer
 	tokens   []string
 	works    []workload
+	probe    exchange // a GET that shows whether a subject is ready
 	subjects []*subject
 	built    map[string]string
 	events   map[string]string
@@ -118,6 +119,7 @@ func run(ctx context.Context, f flags) (missed bool, err error) {
 	if b.loop, err = newLoop(all); err != nil {
 		return false, err
 	}
+	b.probe = all[0].exchanges[0]
 	go b.loop.run(loadCore)
 	if b.works, err = choose(all, f.work, func(w workload) string { return w.name }); err != nil {
 		return false, err

@@ -243,7 +243,7 @@ func (s *subject) launch(ctx context.Context, b *bench) error {
 // ready asks for the first exchange until the whole answer is right.
 func (s *subject) ready(ctx context.Context, b *bench) error {
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
-	ex := b.works[0].exchanges[0]
+	ex := b.probe
 	_, target, _ := strings.Cut(ex.target, " ")
 	deadline := time.Now().Add(20 * time.Second)
 	for {
