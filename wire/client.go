@@ -133,6 +133,10 @@ type upstreamConn struct {
 	exact           bool // readBy is not to be extended
 }
 
+// firstRead is how much of an answer is read at once with its head. What is
+// beyond it of a long body can be left to the kernel.
+const firstRead = 16 << 10
+
 // An upstreamWork is what a connection needs while a request is on it.
 type upstreamWork struct {
 	in    []byte
@@ -626,7 +630,7 @@ func (r *Response) roundTrip(ctx context.Context, req *UpstreamRequest) (stale b
 // sendAsking writes a small message and waits for the beginning of the answer.
 func (r *Response) sendAsking(msg []byte, now time.Time) (complete bool, err error) {
 	u, w := r.conn, r.w
-	u.msg, u.into = msg, w.in[:u.c.opt.Head]
+	u.msg, u.into = msg, w.in[:min(u.c.opt.Head, firstRead)]
 	u.asked, u.wrote, u.got, u.failed = false, 0, 0, nil
 	err = u.raw.Read(u.askFn)
 	u.msg, u.into = nil, nil

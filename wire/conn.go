@@ -27,9 +27,9 @@ const (
 	// pieceSize is how much of a streamed body is read before it is passed
 	// on. Small pieces cost a system call each.
 	pieceSize = 64 << 10
-	// spliceFrom is the length from which the kernel moves a body itself:
+	// spliceFrom is how much must be left for the kernel to move it itself:
 	// below it, setting up its pipe costs more than copying.
-	spliceFrom = 100 << 10
+	spliceFrom = 48 << 10
 	// maxWrite is how much is written under one deadline.
 	maxWrite = 256 << 10
 	// maxSkip is how much of a body nobody read is read away to keep the

@@ -188,20 +188,24 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	s.listeners[l] = struct{}{}
 	s.mu.Unlock()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer func() {
-		l.Close()
-		s.mu.Lock()
-		delete(s.listeners, l)
-		s.mu.Unlock()
-	}()
 	undo := context.AfterFunc(ctx, func() { l.Close() })
 	defer undo()
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
 	undo = context.AfterFunc(s.stop, cancel)
 	defer undo()
+	var wg sync.WaitGroup
+	err := s.accept(ctx, l, func(c *Conn) { wg.Go(func() { c.run(base) }) })
+	l.Close()
+	s.mu.Lock()
+	delete(s.listeners, l)
+	s.mu.Unlock()
+	wg.Wait()
+	return err
+}
 
+// accept takes connections until it is asked to stop.
+func (s *Server) accept(ctx context.Context, l net.Listener, run func(*Conn)) error {
 	for pause := time.Duration(0); ; {
 		if !s.room(ctx) {
 			return nil
@@ -233,7 +237,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			nc.Close()
 			return nil
 		}
-		wg.Go(func() { c.run(base) })
+		run(c)
 	}
 }
 
@@ -353,9 +357,25 @@ func (s *Server) Close() error {
 		l.Close()
 	}
 	for c := s.conns; c != nil; c = c.next {
-		c.tcp.Close()
+		abort(c.tcp)
 	}
 	return nil
+}
+
+// abort ends a connection without waiting for who uses it. Closing it would
+// wait, since an answer may be made from within a read.
+func abort(c net.Conn) {
+	h, ok := c.(interface {
+		CloseRead() error
+		CloseWrite() error
+	})
+	if !ok {
+		c.Close()
+		return
+	}
+	c.SetDeadline(time.Unix(1, 0))
+	h.CloseRead()
+	h.CloseWrite()
 }
 
 // Stats returns the counts. It visits every open connection.
