@@ -61,7 +61,7 @@ func TestAReportOfNothingIsNotOK(t *testing.T) {
 		t.Error("a good report is not OK")
 	}
 	for name, spoil := range map[string]func(*demo.Report){
-		"no round":       func(r *demo.Report) { r.Rounds = 0 },
+		"no attack":      func(r *demo.Report) { r.Attacks = nil },
 		"nobody honest":  func(r *demo.Report) { r.Honest.Sent = 0 },
 		"harmed":         func(r *demo.Report) { r.Honest.Harmed = 1 },
 		"shop at fault":  func(r *demo.Report) { r.Honest.Broken = 1 },
