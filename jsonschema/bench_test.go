@@ -3,6 +3,7 @@ package jsonschema_test
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/sallyport/sallyport/jsonschema"
@@ -71,4 +72,34 @@ func BenchmarkGitHub(b *testing.B) {
 			b.Fatal()
 		}
 	})
+}
+
+// BenchmarkCompile compiles the schemas of all operations of GitHub's
+// description, requests and responses. Parsing it is not counted.
+func BenchmarkCompile(b *testing.B) {
+	a := load(b, "github.json")
+	b.ReportAllocs()
+	for b.Loop() {
+		c := a.compiler(jsonschema.Options{AssertFormat: true})
+		n := 0
+		for _, item := range a.doc.Root().Get("paths").Members() {
+			for _, op := range item.Members() {
+				for mt, m := range op.Get("requestBody").Get("content").Members() {
+					if strings.Contains(mt, "json") {
+						c.Compile(m.Get("schema"), jsonschema.Request)
+						n++
+					}
+				}
+				for _, r := range op.Get("responses").Members() {
+					for mt, m := range r.Get("content").Members() {
+						if strings.Contains(mt, "json") {
+							c.Compile(m.Get("schema"), jsonschema.Response)
+							n++
+						}
+					}
+				}
+			}
+		}
+		b.ReportMetric(float64(n), "schemas")
+	}
 }

@@ -242,6 +242,12 @@ func (e *exec) eval(n *node, i, ev uint32) bool {
 		switch ty {
 		case Object:
 			if o := n.obj; o != nil {
+				if o.simple && ev == 0 && (!e.marking || !o.directed && e.multi == 0) {
+					if !e.simpleObject(n, o, i) {
+						return false
+					}
+					break
+				}
 				if o.uneval == nil && len(o.needs) == 0 && (e.multi == 0 || ev != 0) {
 					if !e.object(n, o, i, ev) {
 						return false
@@ -601,7 +607,7 @@ func (e *exec) object(n *node, o *objectPlan, i, ev uint32) bool {
 		}
 		s := -1
 		if guess < len(slots) && slots[guess].hash == name.aux &&
-			name.meta&tokEscaped == 0 && slots[guess].is(e.doc[name.start+1:name.end-1]) {
+			name.meta&tokEscaped == 0 && slots[guess].is(e.doc, name.start+1, name.end-1) {
 			s = guess
 		} else if len(slots) > 0 {
 			s = o.find(name.aux, e.decoded(j))
@@ -764,9 +770,13 @@ func (e *exec) simpleObject(n *node, o *objectPlan, i uint32) bool {
 		}
 		var sl *slot
 		if guess < len(slots) && slots[guess].hash == name.aux && name.meta&tokEscaped == 0 &&
-			slots[guess].is(doc[name.start+1:name.end-1]) {
+			slots[guess].is(doc, name.start+1, name.end-1) {
 			sl = &slots[guess]
 			guess++
+		} else if guess+1 < len(slots) && slots[guess+1].hash == name.aux && name.meta&tokEscaped == 0 &&
+			slots[guess+1].is(doc, name.start+1, name.end-1) {
+			sl = &slots[guess+1]
+			guess += 2
 		} else if s := o.find(name.aux, e.decoded(j)); s >= 0 {
 			sl = &slots[s]
 			guess = s + 1

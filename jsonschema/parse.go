@@ -80,7 +80,6 @@ type fault struct {
 const (
 	lsb    = 0x0101010101010101
 	msb    = 0x8080808080808080
-	quotes = '"' * lsb
 	slash  = '\\' * lsb
 	spaces = ' ' * lsb
 )
@@ -135,8 +134,7 @@ valueAt:
 	if n >= len(tape) {
 		tape = p.grow()
 	}
-	switch c {
-	case '"':
+	if c == '"' {
 		end, flags := scanString(doc, i+1)
 		if end < 0 {
 			return p.badString(i)
@@ -150,7 +148,9 @@ valueAt:
 		tape[n] = token{uint32(i), uint32(end), 0, uint32(String) | flags}
 		n++
 		i = end
-
+		goto after
+	}
+	switch c {
 	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 		start := i
 		if c == '-' {
@@ -347,8 +347,13 @@ name:
 			return p.badString(i)
 		}
 		var h uint32
-		if flags&tokEscaped == 0 {
-			h = hashBytes(doc[i+1 : end-1])
+		if size := end - i - 2; flags&tokEscaped == 0 {
+			if size <= 16 && i+17 <= len(doc) {
+				m := &masks[size]
+				h = hash16(binary.LittleEndian.Uint64(doc[i+1:])&m[0], binary.LittleEndian.Uint64(doc[i+9:])&m[1], size)
+			} else {
+				h = hashBytes(doc[i+1 : end-1])
+			}
 		} else {
 			p.buf = appendDecoded(p.buf[:0], doc[i+1:end-1])
 			h = hashBytes(p.buf)
@@ -485,43 +490,53 @@ func skipSpace(doc []byte, i int) int {
 	return i
 }
 
+// special returns a word in which a byte's top bit is set where x has a quote,
+// a backslash, a control, or what is not ASCII. A borrow may set bits above the
+// first one only. The quote, 0x22, becomes 0x20 by the exclusive or, and so the
+// neighbour of the controls; a space becomes 0x22.
+func special(x uint64) uint64 {
+	return (((x ^ 0x02*lsb) - 0x21*lsb) | ((x ^ slash) - lsb) | x) & msb
+}
+
 // scanString returns the place after the closing quote of the string whose
 // first byte after the opening quote is at i, or -1.
 func scanString(doc []byte, i int) (end int, flags uint32) {
-	for i+16 <= len(doc) {
-		x := binary.LittleEndian.Uint64(doc[i:])
-		y := binary.LittleEndian.Uint64(doc[i+8:])
-		// A byte's top bit is set where it is a quote, a backslash, a control
-		// or not ASCII. A borrow may set bits above the first one set only.
-		m := (((x ^ quotes) - lsb) | ((x ^ slash) - lsb) | (x - spaces) | x) & msb
-		if m == 0 {
-			m = (((y ^ quotes) - lsb) | ((y ^ slash) - lsb) | (y - spaces) | y) & msb
-			if m == 0 {
-				i += 16
-				continue
-			}
-			i += 8
-		}
-		i += bits.TrailingZeros64(m) >> 3
-		if doc[i] == '"' {
-			return i + 1, 0
-		}
+	if i+16 > len(doc) {
 		return scanRest(doc, i)
 	}
-	for i+8 <= len(doc) {
-		x := binary.LittleEndian.Uint64(doc[i:])
-		m := (((x ^ quotes) - lsb) | ((x ^ slash) - lsb) | (x - spaces) | x) & msb
-		if m == 0 {
-			i += 8
+	// Which of two words it is must not be a branch: strings have all lengths.
+	m, at := special(binary.LittleEndian.Uint64(doc[i:])), i
+	if m == 0 {
+		m, at = special(binary.LittleEndian.Uint64(doc[i+8:])), i+8
+	}
+	for m == 0 {
+		i += 16
+		if i+32 > len(doc) {
+			return scanRest(doc, i)
+		}
+		s := doc[i : i+32 : i+32]
+		a, b := special(binary.LittleEndian.Uint64(s)), special(binary.LittleEndian.Uint64(s[8:]))
+		c, d := special(binary.LittleEndian.Uint64(s[16:])), special(binary.LittleEndian.Uint64(s[24:]))
+		if a|b|c|d == 0 {
+			i += 16
 			continue
 		}
-		i += bits.TrailingZeros64(m) >> 3
-		if doc[i] == '"' {
-			return i + 1, 0
+		m, at = a, i
+		if a == 0 {
+			m, at = b, i+8
 		}
-		return scanRest(doc, i)
+		if a|b == 0 {
+			m, at = c, i+16
+		}
+		if a|b|c == 0 {
+			m, at = d, i+24
+		}
 	}
-	return scanRest(doc, i)
+	at += bits.TrailingZeros64(m) >> 3
+	if doc[at] == '"' {
+		return at + 1, 0
+	}
+	return scanRest(doc, at)
 }
 
 // scanRest is scanString for what is not plain ASCII, and for the last bytes
@@ -546,7 +561,7 @@ func scanRest(doc []byte, i int) (end int, flags uint32) {
 			i++
 			for i+8 <= len(doc) {
 				x := binary.LittleEndian.Uint64(doc[i:])
-				m := (((x ^ quotes) - lsb) | ((x ^ slash) - lsb) | (x - spaces) | x) & msb
+				m := special(x)
 				if m != 0 {
 					i += bits.TrailingZeros64(m) >> 3
 					break
@@ -717,6 +732,31 @@ func scanFraction(doc []byte, i int) int {
 // can prepare names that collide.
 var seed0, seed1, seed2 = rand.Uint64(), rand.Uint64() | 1, rand.Uint64()
 
+// masks keep the first n of sixteen bytes.
+var masks = func() (m [17][2]uint64) {
+	for n := range m {
+		for k := range n {
+			m[n][k>>3] |= 0xff << (k & 7 * 8)
+		}
+	}
+	return m
+}()
+
+// pack returns the bytes of a string of up to 16 in two words, with zeros
+// behind. Together with its length they are the string.
+func pack(s []byte) (a, b uint64) {
+	var w [16]byte
+	copy(w[:], s)
+	return binary.LittleEndian.Uint64(w[:]), binary.LittleEndian.Uint64(w[8:])
+}
+
+// hash16 hashes a name of n bytes, at most 16.
+func hash16(a, b uint64, n int) uint32 {
+	hi, lo := bits.Mul64(a^seed0, b^seed1^uint64(n)<<56)
+	x := hi ^ lo
+	return uint32(x>>32) ^ uint32(x)
+}
+
 // hashBytes hashes a decoded name or string.
 func hashBytes(s []byte) uint32 {
 	x := hash64(s)
@@ -724,21 +764,11 @@ func hashBytes(s []byte) uint32 {
 }
 
 func hash64(s []byte) uint64 {
-	n := len(s)
-	var a, b uint64
-	switch {
-	case n > 16:
+	if len(s) > 16 {
 		return hashLong(s)
-	case n >= 8:
-		a = binary.LittleEndian.Uint64(s)
-		b = binary.LittleEndian.Uint64(s[n-8:])
-	case n >= 4:
-		a = uint64(binary.LittleEndian.Uint32(s))
-		b = uint64(binary.LittleEndian.Uint32(s[n-4:]))
-	case n > 0:
-		a = uint64(s[0]) | uint64(s[n>>1])<<8 | uint64(s[n-1])<<16
 	}
-	hi, lo := bits.Mul64(a^seed0, b^seed1^uint64(n)<<56)
+	a, b := pack(s)
+	hi, lo := bits.Mul64(a^seed0, b^seed1^uint64(len(s))<<56)
 	return hi ^ lo
 }
 

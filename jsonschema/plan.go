@@ -88,34 +88,20 @@ func newSlot(name string) slot {
 	return s
 }
 
-// pack returns the bytes of a string of up to 16 in two words. Together with
-// its length they are the string.
-func pack(s []byte) (a, b uint64) {
-	switch n := len(s); {
-	case n >= 8:
-		return binary.LittleEndian.Uint64(s), binary.LittleEndian.Uint64(s[n-8:])
-	case n >= 4:
-		return uint64(binary.LittleEndian.Uint32(s)), uint64(binary.LittleEndian.Uint32(s[n-4:]))
-	case n > 0:
-		return uint64(s[0]) | uint64(s[n>>1])<<8 | uint64(s[n-1])<<16, 0
-	}
-	return 0, 0
-}
-
-// is reports whether a decoded name is this one.
-func (s *slot) is(name []byte) bool {
-	n := len(name)
+// is reports whether the decoded name doc[from:to] is this one.
+func (s *slot) is(doc []byte, from, to uint32) bool {
+	n := int(to - from)
 	if n != len(s.name) {
 		return false
 	}
 	if n > 16 {
-		return s.name == string(name)
+		return s.name == string(doc[from:to])
 	}
-	if n >= 8 {
-		return binary.LittleEndian.Uint64(name) == s.a && binary.LittleEndian.Uint64(name[n-8:]) == s.b
+	if int(from)+16 <= len(doc) {
+		m := &masks[n]
+		return binary.LittleEndian.Uint64(doc[from:])&m[0] == s.a && binary.LittleEndian.Uint64(doc[from+8:])&m[1] == s.b
 	}
-	a, b := pack(name)
-	return a == s.a && b == s.b
+	return s.name == string(doc[from:to])
 }
 
 type slotFlags uint8
@@ -227,7 +213,7 @@ func (o *objectPlan) find(h uint32, name []byte) int {
 		if k == 0 {
 			return -1
 		}
-		if s := &o.slots[k-1]; s.hash == h && s.is(name) {
+		if s := &o.slots[k-1]; s.hash == h && s.name == string(name) {
 			return int(k - 1)
 		}
 	}
