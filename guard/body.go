@@ -16,9 +16,42 @@ import (
 // hasBody reports whether the request carries a body, or may.
 func (p *Pass) hasBody() bool { return p.Request.Length != 0 }
 
+// bodyMode is the strictest mode of the controls that need to read the body: a
+// body that one of them cannot read does not pass it, whatever the mode of the
+// control that reads for all of them.
+func (p *Pass) bodyMode() policy.Mode {
+	m := min(p.op.Modes[policy.RequestBody], p.op.Modes[policy.MassAssignment])
+	for i := range p.op.Owners {
+		if p.op.Owners[i].In == policy.InRequest {
+			m = min(m, p.op.Modes[policy.Ownership])
+		}
+	}
+	for i := range p.op.Limits {
+		if l := &p.op.Limits[i]; l.Body && p.on(policy.Limits) {
+			m = min(m, l.Mode)
+		}
+	}
+	return m
+}
+
+// unreadBody records that the body cannot be read by those who need it.
+func (p *Pass) unreadBody(r exchange.Reason, at, entry string) (refused bool) {
+	return p.foundBy(p.bodyMode(), policy.RequestBody, r, at, entry)
+}
+
+// passesUnread reports whether policy lets such a body pass, and counts it.
+func (p *Pass) passesUnread(r exchange.Reason) bool {
+	if p.op.Unread != policy.PassUnread {
+		return false
+	}
+	p.stats.unread.Add(1)
+	p.noted(policy.RequestBody, r, "body", true)
+	return true
+}
+
 // mediaType decides from the head how the body is read, if at all.
 func (p *Pass) mediaType(context.Context) bool {
-	if !p.matched {
+	if !p.matched || p.bodyMode() == policy.Off {
 		return false
 	}
 	b := p.op.Body
@@ -36,7 +69,7 @@ func (p *Pass) mediaType(context.Context) bool {
 		return false
 	}
 	if p.Request.Header.Count(exchange.ContentType) != 1 {
-		return p.foundBy(p.op.Modes[policy.RequestBody], policy.RequestBody, exchange.RequestMediaType, "header Content-Type", b.Entry)
+		return p.unreadBody(exchange.RequestMediaType, "header Content-Type", b.Entry)
 	}
 	v, _ := p.Request.Header.Get(exchange.ContentType)
 	typ, params, ok := p.mediaOf(v)
@@ -45,21 +78,18 @@ func (p *Pass) mediaType(context.Context) bool {
 	}
 	if !ok || p.media == nil || p.media.Kind == plan.MediaJSON && !utf8Charset(params) {
 		p.media = nil
-		return p.foundBy(p.op.Modes[policy.RequestBody], policy.RequestBody, exchange.RequestMediaType, "header Content-Type", b.Entry)
+		return p.unreadBody(exchange.RequestMediaType, "header Content-Type", b.Entry)
 	}
 	switch p.media.Kind {
 	case plan.MediaUnreadable:
-		if p.op.Unread == policy.PassUnread {
-			p.stats.unread.Add(1)
-			p.noted(policy.RequestBody, exchange.RequestUnread, "body", true)
-			return false
-		}
-		return p.foundBy(p.op.Modes[policy.RequestBody], policy.RequestBody, exchange.RequestUnread, "header Content-Type", p.media.Entry)
+		entry := p.media.Entry
+		p.media = nil
+		return !p.passesUnread(exchange.RequestUnread) && p.unreadBody(exchange.RequestUnread, "header Content-Type", entry)
 	case plan.MediaOpaque:
 		return false
 	}
 	if p.Request.Length > int64(p.op.MaxRequest) {
-		return p.found(policy.RequestBody, exchange.RequestTooLarge, "body")
+		return !p.passesUnread(exchange.RequestTooLarge) && p.unreadBody(exchange.RequestTooLarge, "body", p.op.Entries[policy.RequestBody])
 	}
 	p.wantBody = true
 	return false
@@ -145,7 +175,7 @@ func (p *Pass) parseBody(context.Context) bool {
 		p.decoded, r = p.decode(v, n, body, p.op.MaxRequest, &requestCodings)
 		if r != exchange.OK {
 			p.media, p.decoded = nil, nil
-			return p.found(policy.RequestBody, r, "body")
+			return !(r == exchange.RequestCoding && p.passesUnread(r)) && p.unreadBody(r, "body", p.op.Entries[policy.RequestBody])
 		}
 	}
 	switch p.media.Kind {
@@ -254,7 +284,11 @@ func (p *Pass) judgeBody(context.Context) bool {
 	if n == 0 {
 		return false
 	}
-	return p.foundBy(p.op.Modes[policy.RequestBody], policy.RequestBody, reason, at, p.entryOf(&e.Violations[0], p.media.Entry))
+	mode := p.op.Modes[policy.RequestBody]
+	if e.Syntax {
+		mode = p.bodyMode()
+	}
+	return p.foundBy(mode, policy.RequestBody, reason, at, p.entryOf(&e.Violations[0], p.media.Entry))
 }
 
 // assigns reports whether a violation is one of mass assignment.

@@ -78,7 +78,7 @@ func (p *Pass) object(fs []field) {
 		}
 		if prm.Shape != plan.List {
 			if same > 1 {
-				p.violations = &jsonschema.Error{Violations: []jsonschema.Violation{{Instance: "/" + name, Keyword: "duplicate", Message: "stands more than once"}}}
+				p.violations = &jsonschema.Error{Syntax: true, Violations: []jsonschema.Violation{{Instance: "/" + name, Keyword: "duplicate", Message: "stands more than once"}}}
 				return
 			}
 			var msg string

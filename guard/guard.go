@@ -283,6 +283,9 @@ func (p *Pass) found(c policy.Control, r exchange.Reason, at string) (refused bo
 }
 
 func (p *Pass) foundBy(mode policy.Mode, c policy.Control, r exchange.Reason, at, entry string) (refused bool) {
+	if mode == policy.Off {
+		return false
+	}
 	p.hits = append(p.hits, event.Hit{Control: c.String(), Reason: r, Observed: mode != policy.Enforce, Entry: entry, At: at})
 	if mode != policy.Enforce {
 		return false

@@ -53,7 +53,13 @@ func (r *recorder) Put(e *event.Event) {
 
 func open(t testing.TB, mode policy.Mode, entries string) *shop {
 	t.Helper()
-	p, ds := compile(t, mode, entries)
+	return openContract(t, shopContract(t), mode, entries)
+}
+
+// openContract is open for a contract of the test's own.
+func openContract(t testing.TB, src []byte, mode policy.Mode, entries string) *shop {
+	t.Helper()
+	p, ds := compileContract(t, src, mode, entries)
 	for _, d := range ds {
 		if d.Severity == 0 {
 			t.Fatal(d)
@@ -63,12 +69,22 @@ func open(t testing.TB, mode policy.Mode, entries string) *shop {
 	return &shop{guard.New(guard.Options{Plan: p, Events: r, HashKey: []byte("0123456789abcdef")}), r}
 }
 
-func compile(t testing.TB, mode policy.Mode, entries string) (*plan.Plan, contract.Diagnostics) {
+func shopContract(t testing.TB) []byte {
 	t.Helper()
 	src, err := os.ReadFile("testdata/shop.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return src
+}
+
+func compile(t testing.TB, mode policy.Mode, entries string) (*plan.Plan, contract.Diagnostics) {
+	t.Helper()
+	return compileContract(t, shopContract(t), mode, entries)
+}
+
+func compileContract(t testing.TB, src []byte, mode policy.Mode, entries string) (*plan.Plan, contract.Diagnostics) {
+	t.Helper()
 	doc, err := document.Parse("shop.yaml", src)
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +117,7 @@ type call struct {
 	answerType            string   // application/json where ""
 	answerHeader          []string // "Name: value"
 	from                  string
+	chunked               bool // neither body tells its length beforehand
 }
 
 // An outcome is what became of a call.
@@ -150,6 +167,9 @@ func (s *shop) do(t testing.TB, c call) (o outcome) {
 		h = append(h, exchange.F(exchange.ContentType, []byte(c.typ)))
 	}
 	p.Request.Header = h
+	if c.chunked {
+		p.Request.Length = -1
+	}
 	step := p.Head(t.Context())
 	if step == guard.ReadBody {
 		body, err := limited(c.body, p.MaxBody())
@@ -173,6 +193,9 @@ func (s *shop) do(t testing.TB, c call) (o outcome) {
 			ah = append(ah, exchange.F(exchange.ContentType, []byte(c.answerType)))
 		}
 		p.Response = exchange.Response{Status: c.status, Header: ah, Length: int64(len(c.answer))}
+		if c.chunked {
+			p.Response.Length = -1
+		}
 		if p.ResponseHead() == guard.ReadBody {
 			body, err := limited(c.answer, p.MaxBody())
 			p.ResponseBody(body, err)

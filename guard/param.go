@@ -212,7 +212,7 @@ func (p *Pass) queryParameters() bool {
 				seen[i]++
 				return true
 			}
-			if p.op.AnyQuery {
+			if p.op.AnyQuery || !p.on(policy.MassAssignment) {
 				return true
 			}
 			name := string(p.scratch)
@@ -238,8 +238,9 @@ func (p *Pass) queryParameters() bool {
 			return true
 		}
 	}
-	if p.enforced(policy.Parameters) {
-		p.rewriteQuery(strip && p.op.Undeclared == policy.StripThem && p.enforced(policy.MassAssignment))
+	strip = strip && p.op.Undeclared == policy.StripThem && p.enforced(policy.MassAssignment)
+	if strip || p.enforced(policy.Parameters) {
+		p.rewriteQuery(strip)
 	}
 	return false
 }

@@ -552,7 +552,7 @@ func (p *Pass) options(preflight bool) bool {
 		if p.op.CORS != nil { // without a word of CORS the browser refuses by itself
 			o, _ := h.Get(exchange.Origin)
 			p.preflight = p.allowedOrigin(p.op.CORS, o)
-			if !p.preflight && p.on(policy.Origins) && p.found(policy.Origins, exchange.CORSOrigin, "header Origin") {
+			if !p.preflight && p.found(policy.Origins, exchange.CORSOrigin, "header Origin") {
 				return true
 			}
 		}

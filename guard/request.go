@@ -25,6 +25,7 @@ var (
 // the exchange ends here: refused, or answered by ourselves.
 type check struct {
 	control policy.Control
+	always  bool // runs in any mode, since controls behind it need what it finds
 	body    bool // needs the body, where there is one to read
 	run     func(p *Pass, ctx context.Context) (ends bool)
 }
@@ -34,20 +35,20 @@ type check struct {
 // told about the contract to who may not call, nothing is sent upstream
 // before the last line has run.
 var requestDoor = [...]check{
-	{policy.Paths, false, (*Pass).onePath},
-	{policy.Operations, false, (*Pass).findOperation},
-	{policy.Origins, false, (*Pass).origin},
-	{policy.AddressLimits, false, (*Pass).addressLimits},
-	{policy.Authentication, false, (*Pass).authenticate},
-	{policy.Authorization, false, (*Pass).authorize},
-	{policy.Limits, false, (*Pass).headLimits},
-	{policy.Parameters, false, (*Pass).parameters},
-	{policy.RequestBody, false, (*Pass).mediaType},
-	{policy.RequestBody, true, (*Pass).parseBody}, // finds the values that the next line counts by
-	{policy.Limits, true, (*Pass).bodyLimits},
-	{policy.RequestBody, true, (*Pass).judgeBody},
-	{policy.MassAssignment, true, (*Pass).judgeUndeclared},
-	{policy.Ownership, true, (*Pass).owners},
+	{policy.Paths, true, false, (*Pass).onePath},
+	{policy.Operations, true, false, (*Pass).findOperation},
+	{policy.Origins, false, false, (*Pass).origin},
+	{policy.AddressLimits, false, false, (*Pass).addressLimits},
+	{policy.Authentication, false, false, (*Pass).authenticate},
+	{policy.Authorization, false, false, (*Pass).authorize},
+	{policy.Limits, false, false, (*Pass).headLimits},
+	{policy.Parameters, false, false, (*Pass).parameters},
+	{policy.RequestBody, true, false, (*Pass).mediaType},
+	{policy.RequestBody, true, true, (*Pass).parseBody}, // finds the values that the next line counts by
+	{policy.Limits, false, true, (*Pass).bodyLimits},
+	{policy.RequestBody, true, true, (*Pass).judgeBody},
+	{policy.MassAssignment, false, true, (*Pass).judgeUndeclared},
+	{policy.Ownership, false, true, (*Pass).owners},
 }
 
 // run goes on with the request door.
@@ -58,7 +59,7 @@ func (p *Pass) run(ctx context.Context) Step {
 			return ReadBody
 		}
 		p.next++
-		if p.op != nil && !p.on(c.control) {
+		if !c.always && !p.on(c.control) {
 			continue
 		}
 		if c.run(p, ctx) {
@@ -102,7 +103,7 @@ func (p *Pass) onePath(context.Context) bool {
 	if p.api.Unavailable {
 		return p.end(policy.Operations, exchange.ConfigUnavailable)
 	}
-	if reason != exchange.OK && p.on(policy.Paths) {
+	if reason != exchange.OK {
 		return p.found(policy.Paths, reason, "path")
 	}
 	return false
@@ -144,9 +145,10 @@ func (p *Pass) findOperation(context.Context) bool {
 		}
 	}
 	known := p.api.Match(p.below, method, &p.match)
+	if p.match.Ambiguous && p.found(policy.Paths, exchange.PathAmbiguous, "path") {
+		return true
+	}
 	switch {
-	case p.match.Ambiguous:
-		return p.found(policy.Paths, exchange.PathAmbiguous, "path")
 	case p.match.Operation != nil:
 		p.op = p.match.Operation
 		if p.op.Unguarded {
@@ -154,8 +156,8 @@ func (p *Pass) findOperation(context.Context) bool {
 		}
 		p.matched = true
 		if p.formed {
-			if _, r := exchange.CleanPath(p.scratch[:0], p.Request.Path, p.op.PathForms); r != exchange.OK && p.on(policy.Paths) {
-				return p.found(policy.Paths, r, "path")
+			if _, r := exchange.CleanPath(p.scratch[:0], p.Request.Path, p.op.PathForms); r != exchange.OK && p.found(policy.Paths, r, "path") {
+				return true
 			}
 		}
 		return p.overridden()
@@ -178,7 +180,7 @@ func (p *Pass) overridden() bool {
 			if exchange.EqualFold(f.Value, lowerMethod(p.Request.Method)) {
 				continue
 			}
-			if p.on(policy.Operations) && p.found(policy.Operations, exchange.Shadowed, "header "+string(f.Name)) {
+			if p.found(policy.Operations, exchange.Shadowed, "header "+string(f.Name)) {
 				return true
 			}
 		}
