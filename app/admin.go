@@ -20,6 +20,7 @@ type admin struct {
 	ready    func() error // nil where it takes traffic
 	metrics  http.Handler
 	listener net.Listener
+	tls      bool
 	token    atomic.Pointer[[sha256.Size]byte] // hash of what operators send; nil asks for nothing
 }
 

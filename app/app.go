@@ -219,6 +219,7 @@ func (a *App) listenAdmin(ctx context.Context, c *config.Config) error {
 		}
 		a.certs = append(a.certs, certs)
 		a.server.TLSConfig = certs.Config(tlsVersion(c.Admin.TLS.MinVersion))
+		a.admin.tls = true
 	}
 	return nil
 }
@@ -240,7 +241,7 @@ func (a *App) Admin() string {
 	if a.server == nil {
 		return ""
 	}
-	if a.server.TLSConfig != nil {
+	if a.admin.tls {
 		return "https://" + a.admin.listener.Addr().String()
 	}
 	return "http://" + a.admin.listener.Addr().String()
@@ -297,7 +298,7 @@ func (a *App) Run(ctx context.Context) error {
 
 func (a *App) serveAdmin() error {
 	err := error(nil)
-	if a.server.TLSConfig != nil {
+	if a.admin.tls {
 		err = a.server.ServeTLS(a.admin.listener, "", "")
 	} else {
 		err = a.server.Serve(a.admin.listener)
@@ -328,6 +329,8 @@ func (a *App) drain(graceful bool) {
 		})
 	}
 	wg.Wait()
+	// What waits for an upstream must not wait any longer.
+	a.gateway.Close()
 }
 
 // Close gives back what New took. It is called after Run has returned, or

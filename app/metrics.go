@@ -15,10 +15,14 @@ import (
 // counters carry what was counted over reloads: the guard counts for each plan
 // anew, and a counter that falls is read as a restart.
 type counters struct {
-	mu   sync.Mutex   // guards what follows
-	past totals       // of plans that nobody asks any more
-	last *guard.Stats // of the plan before, or nil
+	mu   sync.Mutex     // guards what follows
+	past totals         // of plans that nobody asks any more
+	last []*guard.Stats // of the plans before, oldest first
 }
+
+// keepStats is how many plans that were replaced may still be counting:
+// exchanges that are under way end by the plan they began with.
+const keepStats = 16
 
 // totals are sums by what metrics show them by.
 type totals struct {
@@ -35,16 +39,19 @@ func newTotals() totals {
 		map[string]*telemetry.Histogram{}, map[string]*telemetry.Wait{}, 0}
 }
 
-// retire keeps what a plan counted that was replaced. Exchanges under way go on
-// counting there, so it is added up for good only when the next one goes.
+// retire keeps what a plan counted that was replaced. It goes on counting what
+// is under way, so it is added up for good only when several more have gone.
 func (c *counters) retire(s *guard.Stats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.past.exchanges == nil {
 		c.past = newTotals()
 	}
-	c.past.add(c.last)
-	c.last = s
+	if len(c.last) == keepStats {
+		c.past.add(c.last[0])
+		c.last = slices.Delete(c.last, 0, 1)
+	}
+	c.last = append(c.last, s)
 }
 
 // sum is everything counted since the start.
@@ -65,7 +72,9 @@ func (c *counters) sum(now *guard.Stats) totals {
 		t.waits[api] = &copied
 	}
 	t.unmatched = c.past.unmatched
-	t.add(c.last)
+	for _, s := range c.last {
+		t.add(s)
+	}
 	t.add(now)
 	return t
 }

@@ -64,13 +64,18 @@ type options struct {
 	client   wire.ClientOptions
 	host     string
 	now      func() time.Time
+	events   event.Sink    // nil is a recorder
+	contract *contract.API // nil is shop
 }
 
 // open starts a gateway in front of the server at upstream.
 func open(t *testing.T, upstream string, o options) *place {
 	t.Helper()
+	if o.contract == nil {
+		o.contract = shop()
+	}
 	p, ds := plan.Compile(plan.Options{
-		Sources: []plan.Source{{Name: "shop", Contract: shop(), Upstream: plan.Upstream{Key: "shop"}}},
+		Sources: []plan.Source{{Name: "shop", Contract: o.contract, Upstream: plan.Upstream{Key: "shop"}}},
 		Policy: &policy.Policy{Entries: []*policy.Entry{{
 			On: []policy.Selector{{Kind: policy.All, Text: "*"}}, Public: &policy.Setting[bool]{Value: true}}}},
 	})
@@ -78,7 +83,10 @@ func open(t *testing.T, upstream string, o options) *place {
 		t.Fatal(ds.Error())
 	}
 	x := &place{t: t, events: new(event.Recorder), served: make(chan error, 1)}
-	x.guard = guard.New(guard.Options{Plan: p, Events: x.events, Now: o.now})
+	if o.events == nil {
+		o.events = x.events
+	}
+	x.guard = guard.New(guard.Options{Plan: p, Events: o.events, Now: o.now})
 	o.client.Address = upstream
 	var err error
 	x.gateway, err = gateway.New(gateway.Options{Guard: x.guard, Name: "sallyport-test", Log: slog.New(slog.DiscardHandler),

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -42,6 +43,7 @@ func TestScripts(t *testing.T) {
 			up := httptest.NewServer(http.HandlerFunc(upstream))
 			e.Defer(up.Close)
 			e.Setenv("UPSTREAM", up.URL)
+			e.Setenv("UPSTREAM_ADDRESS", up.Listener.Addr().String())
 			for _, name := range []string{"LISTEN", "LISTEN2", "ADMIN"} {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
@@ -57,19 +59,18 @@ func TestScripts(t *testing.T) {
 			"until":       scriptUntil,
 			"send":        scriptSend,
 			"certificate": scriptCertificate,
+			"hang":        scriptHang,
 		},
 	})
 }
 
-// upstream is the API that scripts guard. GET /slow answers once the body of
-// POST /release has come, or after a second.
+// upstream is the API that scripts guard. GET /hang never answers.
 func upstream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Server", "shop/1.0")
 	w.Header().Set("Content-Type", "application/json")
 	switch r.URL.Path {
-	case "/slow":
-		time.Sleep(300 * time.Millisecond)
-		io.WriteString(w, `{"slow":true}`)
+	case "/hang":
+		<-r.Context().Done()
 	default:
 		fmt.Fprintf(w, `{"id":%q,"name":"tea","secret":"s3cr3t"}`, strings.TrimPrefix(r.URL.Path, "/items/"))
 	}
@@ -162,6 +163,20 @@ func scriptSend(ts *testscript.TestScript, neg bool, args []string) {
 	for _, c := range ts.BackgroundCmds() {
 		ts.Check(c.Process.Signal(signals[args[0]]))
 	}
+}
+
+// hang URL begins a request and leaves it open until the script ends.
+func scriptHang(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hang URL")
+	}
+	u, err := url.Parse(args[0])
+	ts.Check(err)
+	c, err := net.Dial("tcp", u.Host)
+	ts.Check(err)
+	ts.Defer(func() { c.Close() })
+	_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", u.Path, u.Host)
+	ts.Check(err)
 }
 
 // certificate SERIAL writes cert.pem and key.pem with a serial number.
