@@ -123,6 +123,25 @@ func (b *body) took(n int64) error {
 	return nil
 }
 
+// ready reports whether a chunked body has something, its next data or its end,
+// in the buffer, so that Read need not wait.
+func (b *body) ready() bool {
+	buf := b.in[b.r:b.w]
+	if b.left > 0 {
+		return len(buf) > 0
+	}
+	if b.crlf {
+		if len(buf) < 2 {
+			return false
+		}
+		buf = buf[2:]
+	}
+	i := bytes.IndexByte(buf, '\n')
+	return i > 0 && (buf[0] != '0' && len(buf) > i+1 || bytes.HasPrefix(buf, lastChunk))
+}
+
+var lastChunk = []byte("0\r\n\r\n")
+
 // ended says what the end of the source, or its fault, means for the body.
 func (b *body) ended(err error) error {
 	if err == io.EOF && b.kind == bodyUntilClose {

@@ -845,19 +845,22 @@ func (r *Response) readHead() (stale bool, err error) {
 	w.b.w = copy(w.in, w.in[w.b.r:w.b.w])
 	w.b.r = 0
 	w.p.reset()
-	for fed := w.b.w > 0; ; fed = true {
-		if fed {
-			done, reason := w.p.feed(w.in[:w.b.w])
-			if reason == exchange.OK && !done && w.p.start != nil {
-				// The start line does not end a feed's work here.
-				done, reason = w.p.feed(w.in[:w.b.w])
+	r.Status = 0
+	for {
+		done, reason := w.p.feed(w.in[:w.b.w])
+		if r.Status == 0 && w.p.start != nil {
+			if r.Status = parseStatusLine(w.p.start); r.Status == 0 {
+				return false, &fault{ErrMalformed, errors.New("bad status line")}
 			}
-			if reason != exchange.OK || !done && w.b.w >= u.c.opt.Head {
-				return false, &fault{ErrMalformed, errors.New("bad head: " + reason.Code())}
-			}
-			if done {
-				break
-			}
+			continue
+		}
+		if reason != exchange.OK || !done && w.b.w >= u.c.opt.Head {
+			return false, &fault{ErrMalformed, errors.New("bad head")}
+		}
+		if done {
+			w.b.r = w.p.line
+			r.Header = w.p.fields
+			return false, nil
 		}
 		n, err := u.nc.Read(w.in[w.b.w:u.c.opt.Head])
 		w.b.w += n
@@ -866,19 +869,22 @@ func (r *Response) readHead() (stale bool, err error) {
 			return w.b.w == 0 && !errors.Is(err, ErrTimeout), err
 		}
 	}
-	w.b.r = w.p.line
-	line := w.p.start
+}
+
+// parseStatusLine returns the status of a status line (RFC 9112 section 4), or
+// 0. A missing phrase, and the space before it, are forgiven: the line is
+// written afresh.
+func parseStatusLine(line []byte) int {
 	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' ||
 		bytesOf[line[9]]&bytesOf[line[10]]&bytesOf[line[11]]&isDigit == 0 ||
 		len(line) > 12 && line[12] != ' ' || !validValue(line) {
-		return false, &fault{ErrMalformed, errors.New("bad status line")}
+		return 0
 	}
-	r.Status = int(line[9]-'0')*100 + int(line[10]-'0')*10 + int(line[11]-'0')
-	if r.Status < 100 || r.Status > 599 {
-		return false, &fault{ErrMalformed, errors.New("bad status " + strconv.Itoa(r.Status))}
+	status := int(line[9]-'0')*100 + int(line[10]-'0')*10 + int(line[11]-'0')
+	if status < 100 || status > 599 {
+		return 0
 	}
-	r.Header = w.p.fields
-	return false, nil
+	return status
 }
 
 // begin decides where the response ends (RFC 9112 section 6.3). Two lengths,

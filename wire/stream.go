@@ -79,7 +79,7 @@ func (s *streamer) copy(r io.Reader, now time.Time) error {
 			room = room[:s.left]
 		}
 		n, err := r.Read(room)
-		for b != nil && err == nil && n < len(room) && b.kind == bodyChunked && (b.r < b.w || b.done) {
+		for b != nil && err == nil && n < len(room) && b.kind == bodyChunked && b.ready() {
 			// Small chunks that are there already, and the end, go out
 			// together.
 			var k int
