@@ -44,7 +44,7 @@ func judges(t *testing.T, rec *demo.Recording) (observe, enforce *judge) {
 		t.Fatal(ds)
 	}
 	// What a limit says depends on what passed before, and how long ago.
-	text := regexp.MustCompile(`rate: [0-9]+/m, burst: [0-9]+`).ReplaceAll(rec.Config, []byte("rate: 600000/m, burst: 100000"))
+	text := regexp.MustCompile(`rate: [0-9]+/[hm], burst: [0-9]+`).ReplaceAll(rec.Config, []byte("rate: 600000/m, burst: 100000"))
 	doc, err := document.Parse("sallyport.yaml", text)
 	if err != nil {
 		t.Fatal(err)

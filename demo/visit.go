@@ -20,6 +20,7 @@ type visitor struct {
 	*person
 	c      *crowd
 	rng    *rand.Rand
+	visits int
 	forgot bool // its second card
 	// logins says that the person has an address of its own, and so may sign
 	// in without spending the limit of others.
@@ -85,7 +86,10 @@ func (v *visitor) visit(ctx context.Context) {
 	if v.rng.IntN(4) == 0 {
 		v.look(ctx, "getHealth", "/health")
 	}
-	v.signIn(ctx)
+	if v.visits%8 == 0 { // the app keeps its token
+		v.signIn(ctx)
+	}
+	v.visits++
 
 	// Browse.
 	v.look(ctx, "listProducts", fmt.Sprintf("/products?page=%d&per_page=%d&sort=%s", 1+v.rng.IntN(4), 1+v.rng.IntN(100), v.pick([]string{"name", "price", "-price"})))
@@ -108,7 +112,7 @@ func (v *visitor) visit(ctx context.Context) {
 		"items":   []any{map[string]any{"product_id": p, "quantity": 1 + v.rng.IntN(3)}, map[string]any{"product_id": v.product(), "quantity": 1}},
 		"ship_to": v.address(),
 	}
-	if v.rng.IntN(3) == 0 {
+	if v.rng.IntN(6) == 0 {
 		v.get(ctx, "getCoupon", "/coupons/SPRING10")
 		order["coupon"] = "SPRING10"
 	}
