@@ -159,6 +159,20 @@ func TestAllOrNone(t *testing.T) {
 	}
 }
 
+func TestManyLimitsAtOnce(t *testing.T) {
+	m := NewMemory(MemoryOptions{})
+	now := time.Now()
+	for n := range 40 {
+		cs := make([]Charge, n)
+		for i := range cs {
+			cs[i] = Charge{Limit: compile(t, fmt.Sprint("l", i), "100/h", 0), Key: []byte("k")}
+		}
+		if cs, ok := take(t, m, now, cs...); !ok || n > 0 && cs[0].Remaining != int64(100-n) {
+			t.Fatalf("%d limits: %v %+v", n, ok, cs)
+		}
+	}
+}
+
 func TestCost(t *testing.T) {
 	m, l := NewMemory(MemoryOptions{}), compile(t, "n", "10/s", 10)
 	now := time.Now()

@@ -2,7 +2,6 @@ package limit
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"math/bits"
 	"sync"
@@ -23,8 +22,8 @@ const (
 	DefaultBytes = 64 << 20
 	// minBytes lets each shard have what it begins with.
 	minBytes = shards * minSlots * slotSize
-	// MaxCharges is how many limits one exchange can pay at once.
-	MaxCharges = 16
+	// usual is how many limits one exchange pays at once without allocation.
+	usual = 16
 )
 
 // MemoryOptions say how large a Memory may get.
@@ -92,19 +91,19 @@ type pay struct {
 	slot  int32 // -1 where the key has none
 }
 
-// Take charges all or none. It never returns an error but where there are
-// more than MaxCharges charges. Times before now, as after a step of the
-// clock, never make a bucket emptier than empty.
+// Take charges all or none, and never returns an error. Times before now, as
+// after a step of the clock, never make a bucket emptier than empty.
 func (m *Memory) Take(_ context.Context, now time.Time, charges []Charge) (bool, error) {
-	if len(charges) > MaxCharges {
-		return false, errTooMany
+	var pays [usual]pay
+	ps := pays[:]
+	if len(charges) > usual {
+		ps = make([]pay, len(charges))
 	}
-	var pays [MaxCharges]pay
+	ps = ps[:len(charges)]
 	t := int64(now.Sub(m.base))
 	for i := range charges {
-		pays[i].tag, pays[i].shard = m.hash(charges[i].Limit, charges[i].Key)
+		ps[i].tag, ps[i].shard = m.hash(charges[i].Limit, charges[i].Key)
 	}
-	ps := pays[:len(charges)]
 	m.lock(ps)
 	ok := true
 	for i := range charges {
@@ -125,8 +124,6 @@ func (m *Memory) Take(_ context.Context, now time.Time, charges []Charge) (bool,
 	}
 	return ok, nil
 }
-
-var errTooMany = errors.New("limit: too many charges for one exchange")
 
 // hash finds a key's place. The limit's id, which callers may know, is mixed
 // with what they do not.
