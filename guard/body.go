@@ -76,6 +76,16 @@ func (p *Pass) mediaType(context.Context) bool {
 	if ok {
 		p.media = b.For(typ)
 	}
+	if p.media != nil && p.media.Kind == plan.MediaJSON && !isJSON(typ) {
+		// A range that is declared. What is in it must be read as what the
+		// upstream takes it for, and not as JSON.
+		if p.media.Schema == nil {
+			return false
+		}
+		entry := p.media.Entry
+		p.media = nil
+		return !p.passesUnread(exchange.RequestUnread) && p.unreadBody(exchange.RequestUnread, "header Content-Type", entry)
+	}
 	if !ok || p.media == nil || p.media.Kind == plan.MediaJSON && !utf8Charset(params) {
 		p.media = nil
 		return p.unreadBody(exchange.RequestMediaType, "header Content-Type", b.Entry)

@@ -192,6 +192,7 @@ type Pass struct {
 	body       []byte // answer's body to send
 	altered    bool   // body is not as it came
 	foreign    int    // objects of others in the answer
+	dropping   bool   // they are items, and left out where policy says so
 	charges    []limit.Charge
 	charged    []*plan.Limit // by charge
 

@@ -123,17 +123,23 @@ func (p *Pass) chooseSchema() bool {
 		}
 	}
 	json := known && isJSON(typ)
+	media := p.amedia
+	if media == nil && json && p.answer != nil && !isError {
+		// Callers choose among media types with Accept: none of them may be
+		// a way around the filter.
+		media = p.answer.JSON()
+	}
 	switch {
-	case p.amedia != nil && p.amedia.Kind == plan.MediaJSON && json:
-		p.schemas.schema = p.amedia.Schema
-		if p.amedia.Schema == nil {
+	case media != nil && media.Kind == plan.MediaJSON && json:
+		p.schemas.schema = media.Schema
+		if media.Schema == nil {
 			p.schemas.schema = p.op.Open
 		}
-		p.readAnswer = p.schemas.schema != nil && (p.amedia.Schema != nil || p.looks())
+		p.readAnswer = p.schemas.schema != nil && (media.Schema != nil || p.looks())
 	case json:
 		p.schemas.schema = p.op.Open
 		p.readAnswer = p.looks() || scan
-	case p.amedia != nil && p.amedia.Kind != plan.MediaUnreadable && !p.looks():
+	case media != nil && !p.looks() && media.Kind != plan.MediaUnreadable && (media.Kind != plan.MediaJSON || media.Schema == nil):
 		p.readAnswer = scan // declared, and nothing is asked of its bytes
 	case p.needed():
 		if scan {
@@ -203,14 +209,22 @@ func (p *Pass) unreadable(r exchange.Reason) (refused bool) {
 		p.noted(c, r, "body", true)
 		return false
 	}
+	return p.withhold(p.readingMode(), c, r)
+}
+
+// readingMode is the strictest mode of the controls that must see the answer.
+func (p *Pass) readingMode() policy.Mode {
 	mode := policy.Off
-	for _, c := range [...]policy.Control{policy.ResponseFilter, policy.Redact, policy.Ownership} {
-		mode = min(mode, p.op.Modes[c])
+	if p.op.ReadsAnswer {
+		mode = min(p.op.Modes[policy.ResponseFilter], p.op.Modes[policy.Redact], p.op.Modes[policy.Ownership])
 	}
-	if mode == policy.Off {
-		return false
+	if p.schemas.scan {
+		mode = min(mode, p.op.Modes[policy.Scrub])
 	}
-	return p.withhold(mode, c, r)
+	if p.op.Strict {
+		mode = min(mode, p.op.Modes[policy.ResponseBody])
+	}
+	return mode
 }
 
 // withhold refuses an answer. An error answer keeps its status: the caller
@@ -293,7 +307,7 @@ func (p *Pass) answerScrubbed() bool {
 // and writeOnly properties, and redaction, in one pass.
 func (p *Pass) answerFiltered() bool {
 	s := p.schemas.schema
-	if s == nil || p.decoded == nil {
+	if s == nil || p.decoded == nil || len(p.body) == 0 {
 		return false
 	}
 	f := &p.filter
@@ -305,13 +319,31 @@ func (p *Pass) answerFiltered() bool {
 		p.redactions()
 	}
 	keep := f.Keep
-	p.foreign = 0
 	if !p.on(policy.Ownership) || !p.ownedAnswer() {
 		f.Keep = nil
 	}
+	p.foreign, p.dropping = 0, true
 	out, err := s.Filter(p.outBuf[:0], p.decoded, f, &p.report)
-	f.Keep = keep
 	e, _ := err.(*jsonschema.Error)
+	for out == nil && (e == nil || !e.Syntax) {
+		// The engine gives nothing where something is denied, or belongs to
+		// someone else and is no item that could be left out. That may be
+		// observed only, so the other controls get to see the answer, too.
+		switch {
+		case err == jsonschema.ErrStopped && p.dropping:
+			p.dropping = false
+		case f.Undeclared == jsonschema.Deny || f.WriteOnly == jsonschema.Deny:
+			f.Undeclared, f.WriteOnly = undenied(f.Undeclared), undenied(f.WriteOnly)
+		default:
+			f.Keep = keep
+			return p.end(policy.ResponseBody, exchange.Internal)
+		}
+		p.foreign = 0
+		if out, err = s.Filter(p.outBuf[:0], p.decoded, f, &p.report); e == nil {
+			e, _ = err.(*jsonschema.Error)
+		}
+	}
+	f.Keep = keep
 	if e != nil && e.Syntax {
 		if p.on(policy.ResponseBody) || p.needed() {
 			return p.unreadable(exchange.ResponseJSON)
@@ -327,10 +359,15 @@ func (p *Pass) answerFiltered() bool {
 	if e != nil && p.mayNotLeave(e) {
 		return true
 	}
-	if out == nil { // something is denied, and only observed: nothing was written
-		return false
-	}
 	return p.answerChanged(s, out)
+}
+
+// undenied lets pass what is denied.
+func undenied(h jsonschema.Handling) jsonschema.Handling {
+	if h == jsonschema.Deny {
+		return jsonschema.Keep
+	}
+	return h
 }
 
 // answerViolates reports what the schema found.
@@ -358,7 +395,7 @@ func (p *Pass) foreignObject() bool {
 			continue
 		}
 		mode := p.op.Modes[policy.Ownership]
-		if o.Drop && o.List {
+		if o.Drop && o.List && p.dropping {
 			p.hits = append(p.hits, hitOf(policy.Ownership, exchange.ResponseOwner, mode != policy.Enforce, o.Entry, "body "+o.Name))
 			return false
 		}
@@ -467,7 +504,7 @@ func (p *Pass) keep(capture int, raw []byte) jsonschema.Decision {
 			return jsonschema.KeepItem
 		}
 		p.foreign++
-		if o.Drop && o.List {
+		if o.Drop && o.List && p.dropping {
 			return jsonschema.DropItem
 		}
 		break // the pass goes on, so that an event tells all that is wrong

@@ -368,6 +368,16 @@ func (b *Body) For(typ []byte) *Media { return pickMedia(b.Media, typ) }
 // For returns the declared media type that fits one, or nil.
 func (r *Response) For(typ []byte) *Media { return pickMedia(r.Media, typ) }
 
+// JSON returns the first media type of JSON with a schema, or nil.
+func (r *Response) JSON() *Media {
+	for _, m := range r.Media {
+		if m.Kind == MediaJSON && m.Schema != nil {
+			return m
+		}
+	}
+	return nil
+}
+
 // Response returns what is declared for a status: the status itself, its
 // range, the default, or nil.
 func (o *Operation) Response(status int) (best *Response) {
