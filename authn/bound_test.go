@@ -266,6 +266,38 @@ func TestProofsServeOnce(t *testing.T) {
 	}
 }
 
+// Nothing proves the key of the holder but what the holder signed for this
+// request.
+func FuzzDPoP(f *testing.F) {
+	s, holder, thief := keyPair("EdDSA", "acme"), keyPair("EdDSA", "holder"), keyPair("EdDSA", "thief")
+	v, err := authn.NewVerifier(authn.VerifierOptions{Issuers: []*authn.Issuer{issuerFor(f, s, nil)}, Cache: authn.NewCache(authn.CacheOptions{}), DPoP: dpopFor(f, authn.DPoPOptions{})})
+	if err != nil {
+		f.Fatal(err)
+	}
+	tok := s.token(header("EdDSA", "k1"), claims("cnf", `{"jkt":"`+thumb(holder)+`"}`))
+	r := authn.Request{Method: "GET", Scheme: "https", Host: []byte("api.example.com"), Path: []byte("/orders/1")}
+	r.DPoP = []byte(proof(holder, tok))
+	used := string(r.DPoP)
+	if _, reason := v.VerifyBound(context.Background(), "dpop", []byte(tok), &r, now); reason != exchange.OK {
+		f.Fatal(reason)
+	}
+	f.Add([]byte(used))
+	f.Add([]byte(proof(thief, tok)))
+	f.Add([]byte(holder.token(proofHeader(holder, holder.jwk("")), `{"htm":"GET"}`)))
+	f.Add([]byte("a.b.c"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := r
+		r.DPoP = b
+		p, reason := v.VerifyBound(context.Background(), "dpop", []byte(tok), &r, now)
+		if p != nil || reason == exchange.OK || reason == exchange.Undecided {
+			t.Errorf("%q proves the key: %s", b, reason)
+		}
+		if string(b) == used && reason != exchange.AuthnReplay {
+			t.Errorf("the proof that was used: %s", reason)
+		}
+	})
+}
+
 func BenchmarkDPoP(b *testing.B) {
 	s, holder := keyPair("ES256", "acme"), keyPair("ES256", "holder")
 	v, err := authn.NewVerifier(authn.VerifierOptions{Issuers: []*authn.Issuer{issuerFor(b, s, nil)}, Cache: authn.NewCache(authn.CacheOptions{}), DPoP: dpopFor(b, authn.DPoPOptions{})})
