@@ -119,6 +119,7 @@ func configFiles(c *config.Config) (files []string) {
 		}
 		files = append(files, name)
 	}
+	files = append(files, c.SecretFiles...)
 	for i := range c.Listen {
 		add(c.Listen[i].TLS.Cert, c.Listen[i].TLS.Key, c.Listen[i].TLS.ClientCA)
 	}

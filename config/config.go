@@ -50,6 +50,9 @@ type Config struct {
 	// it held, before the environment was put in.
 	File   string
 	Source []byte
+	// SecretFiles are the files that secrets were read from, so that whoever
+	// watches the configuration can watch them too.
+	SecretFiles []string
 
 	places map[any]contract.Pos
 }

@@ -31,6 +31,7 @@ type decoder struct {
 	ds     contract.Diagnostics
 	places map[any]contract.Pos
 	broken map[any]bool // secrets that could not be read
+	files  []string     // that secrets stand in
 }
 
 // A form is what a string must look like.
@@ -442,6 +443,7 @@ func (d *decoder) secret(n document.Node, v reflect.Value, what string) {
 			d.fail(n, hint, "%s: an object here has the key file alone, with a path", what)
 			return
 		}
+		d.files = append(d.files, d.path(file.Text()))
 		s, err := readSecret(d.path(file.Text()))
 		if err != nil {
 			d.broken[v.Addr().Interface()] = true

@@ -89,7 +89,7 @@ func parse(file, dir string, src []byte, env func(string) (string, bool)) (*Conf
 	c.File, c.Source = file, src
 	d.structure(d.x.doc.Root(), reflect.ValueOf(c).Elem(), "")
 	d.validate(c)
-	c.places = d.places
+	c.places, c.SecretFiles = d.places, d.files
 
 	for i := range d.ds {
 		d.ds[i].Msg, d.ds[i].Hint = d.x.hide(d.ds[i].Msg), d.x.hide(d.ds[i].Hint)
