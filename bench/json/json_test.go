@@ -219,7 +219,7 @@ func must(b *testing.B, what string, err error) {
 // BenchmarkContracts compares over each contract's examples. Documents that
 // any of the validators refuses are left out for all.
 func BenchmarkContracts(b *testing.B) {
-	for _, name := range []string{"github", "adyen-checkout-31", "digitalocean", "box", "asana", "zoom"} {
+	for _, name := range []string{"github", "adyen-checkout-31", "adyen-management-31", "digitalocean", "zoom"} {
 		b.Run(name, func(b *testing.B) { compare(b, name) })
 	}
 }
@@ -229,6 +229,9 @@ func compare(b *testing.B, name string) {
 	root := decode(b, src)
 	is30 := strings.HasPrefix(root.(map[string]any)["openapi"].(string), "3.0")
 	all := samples(root)
+	if len(all) == 0 {
+		b.Skip("the contract has no examples")
+	}
 	for i := range all { // the examples hold json.Number; write them as they are read
 		var buf bytes.Buffer
 		must(b, "compact", json.Compact(&buf, all[i].doc))
