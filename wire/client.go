@@ -930,8 +930,8 @@ func (r *Response) begin(req *UpstreamRequest, complete bool) error {
 		r.keep = false
 		w.b.start(bodyNone, 0, 0)
 	case req.Method == "HEAD" || bodiless(r.Status):
-		if req.Method != "HEAD" && r.Status != 304 && (length > 0 || codings > 0) {
-			r.keep = false // it says that bytes follow, which must not be read as an answer
+		if req.Method != "HEAD" && r.Status != 304 && (length > 0 || codings > 0) || w.b.r < w.b.w {
+			r.keep = false // bytes follow, or are said to, which must not be read as an answer
 		}
 		w.b.start(bodyNone, 0, 0)
 	case codings > 0:
@@ -942,7 +942,7 @@ func (r *Response) begin(req *UpstreamRequest, complete bool) error {
 		r.keep = false
 		w.b.start(bodyUntilClose, -1, 1<<62)
 	}
-	if beyond := int64(w.b.w-w.b.r) - w.b.left; beyond > 0 && r.Status != 101 && (w.b.kind == bodyLength || w.b.kind == bodyNone) && r.keep {
+	if beyond := int64(w.b.w-w.b.r) - w.b.left; beyond > 0 && w.b.kind == bodyLength {
 		// Nothing was asked for that these could answer. If they lay there
 		// before, this answer belongs to another request.
 		return &fault{ErrMalformed, errors.New("bytes beyond the response")}
