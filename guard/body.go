@@ -76,27 +76,28 @@ func (p *Pass) mediaType(context.Context) bool {
 	if ok {
 		p.media = b.For(typ)
 	}
-	if p.media != nil && p.media.Kind == plan.MediaJSON && !isJSON(typ) {
-		// A range that is declared. What is in it must be read as what the
-		// upstream takes it for, and not as JSON.
-		if p.media.Schema == nil {
-			return false
-		}
-		entry := p.media.Entry
-		p.media = nil
-		return !p.passesUnread(exchange.RequestUnread) && p.unreadBody(exchange.RequestUnread, "header Content-Type", entry)
-	}
-	if !ok || p.media == nil || p.media.Kind == plan.MediaJSON && !utf8Charset(params) {
-		p.media = nil
+	if p.media == nil {
 		return p.unreadBody(exchange.RequestMediaType, "header Content-Type", b.Entry)
 	}
-	switch p.media.Kind {
+	kind := p.media.Kind
+	if kind == plan.MediaJSON && !isJSON(typ) {
+		// A range that is declared. What is in it must be read as what the
+		// upstream takes it for, and not as JSON.
+		if kind = plan.MediaUnreadable; p.media.Schema == nil {
+			kind = plan.MediaOpaque
+		}
+	}
+	switch kind {
 	case plan.MediaUnreadable:
 		entry := p.media.Entry
 		p.media = nil
 		return !p.passesUnread(exchange.RequestUnread) && p.unreadBody(exchange.RequestUnread, "header Content-Type", entry)
 	case plan.MediaOpaque:
 		return false
+	}
+	if !utf8Charset(params) {
+		p.media = nil
+		return p.unreadBody(exchange.RequestMediaType, "header Content-Type", b.Entry)
 	}
 	if p.Request.Length > int64(p.op.MaxRequest) {
 		return !p.passesUnread(exchange.RequestTooLarge) && p.unreadBody(exchange.RequestTooLarge, "body", p.op.Entries[policy.RequestBody])
@@ -128,15 +129,21 @@ func isToken(c byte) bool {
 }
 
 // utf8Charset reports whether the parameters of a media type leave no doubt
-// that the text is UTF-8, which is all that JSON may be (RFC 8259 section 8.1).
+// that the text is UTF-8, which is all that JSON may be (RFC 8259 section 8.1)
+// and all that is read of forms and texts. It does not mind quotes: whatever
+// any reader could take for a charset must be this one.
 func utf8Charset(params []byte) bool {
 	for len(params) > 0 {
 		var one []byte
 		one, params, _ = bytes.Cut(params, []byte(";"))
-		k, v, _ := bytes.Cut(bytes.Trim(one, " \t"), []byte("="))
-		if exchange.EqualFold(k, "charset") {
-			v = bytes.Trim(v, `"`)
-			return exchange.EqualFold(v, "utf-8") || exchange.EqualFold(v, "utf8") || exchange.EqualFold(v, "us-ascii")
+		k, v, _ := bytes.Cut(one, []byte("="))
+		k, v = bytes.Trim(k, " \t"), bytes.Trim(v, " \t\"")
+		switch {
+		case len(k) < len("charset") || !exchange.EqualFold(k[:len("charset")], "charset"):
+		case len(k) > len("charset"): // charset*, as RFC 2231 has it
+			return false
+		case !exchange.EqualFold(v, "utf-8") && !exchange.EqualFold(v, "utf8") && !exchange.EqualFold(v, "us-ascii"):
+			return false
 		}
 	}
 	return true
@@ -207,16 +214,27 @@ func (p *Pass) check(doc []byte) {
 	if s == nil {
 		s = p.op.Open
 	}
+	undeclared, readOnly := p.op.Undeclared, p.op.ReadOnly
+	if p.media.Kind != plan.MediaJSON {
+		// Nothing can be cut out of a form, so that it is refused.
+		undeclared, readOnly = uncut(undeclared), uncut(readOnly)
+	}
 	f := &p.filter
 	f.Lenient, f.Detectors, f.Redact = true, nil, nil
 	f.WriteOnly = jsonschema.Keep
-	f.Undeclared = p.handling(p.op.Undeclared, policy.MassAssignment)
-	f.ReadOnly = p.handling(p.op.ReadOnly, policy.MassAssignment)
+	f.Undeclared = p.handling(undeclared, policy.MassAssignment)
+	f.ReadOnly = p.handling(readOnly, policy.MassAssignment)
 	keep := f.Keep
 	f.Keep = nil
 	out, err := s.Filter(p.outBuf[:0], doc, f, &p.report)
-	f.Keep = keep
 	p.violations, _ = err.(*jsonschema.Error)
+	if out == nil && !p.violations.Syntax {
+		// What is denied may be observed only, so that the values that other
+		// controls ask for are wanted all the same.
+		f.Undeclared, f.ReadOnly = undenied(f.Undeclared), undenied(f.ReadOnly)
+		out, _ = s.Filter(p.outBuf[:0], doc, f, &p.report)
+	}
+	f.Keep = keep
 	p.captured = p.captured[:0]
 	for range p.op.Captures {
 		p.captured = append(p.captured, nil)
@@ -247,6 +265,14 @@ func (p *Pass) check(doc []byte) {
 		}
 		p.outBuf, p.forward, p.changed = out, out, true
 	}
+}
+
+// uncut refuses where nothing can be cut out.
+func uncut(u policy.Undeclared) policy.Undeclared {
+	if u == policy.StripThem {
+		return policy.DenyThem
+	}
+	return u
 }
 
 // handling is what the engine does with properties that may not pass. Where

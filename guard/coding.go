@@ -78,6 +78,9 @@ func (p *Pass) decode(coding []byte, fields int, body []byte, limit int, r *codi
 		switch {
 		case err == io.EOF:
 			p.decodeBuf = out
+			if in.Len() > 0 { // some readers would go on behind the end
+				return nil, r.broken
+			}
 			return out, exchange.OK
 		case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
 			return nil, r.tooLarge

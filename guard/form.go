@@ -3,15 +3,14 @@ package guard
 import (
 	"bytes"
 	"errors"
-	"io"
 	"mime"
-	"mime/multipart"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/exchange"
 	"github.com/sallyport/sallyport/jsonschema"
 	"github.com/sallyport/sallyport/plan"
+	"github.com/sallyport/sallyport/policy"
 )
 
 // Bounds of forms: more fields or parts than any honest form has.
@@ -48,6 +47,10 @@ func (p *Pass) form() {
 	if bad != nil {
 		p.violations = broken("the form " + bad.Error())
 		return
+	}
+	if bytes.IndexByte(p.decoded, ';') >= 0 && p.enforced(policy.RequestBody) {
+		// Some readers take it for a separator, as in a query.
+		p.forward, p.changed = bytes.ReplaceAll(p.decoded, []byte(";"), []byte("%3B")), true
 	}
 	p.object(fs)
 }
@@ -139,7 +142,23 @@ var strictJSON = new(jsonschema.Schema)
 // multipart reads multipart/form-data (RFC 7578). Files stand in the checked
 // object as empty strings: their names and sizes are bounded, their bytes are
 // the upstream's to read.
+//
+// Readers of multipart bodies differ on all that senders do not do: preambles,
+// bare line feeds, folded headers, boundaries within lines, parameters in
+// pieces. So only the form that all of them read alike is read here.
 func (p *Pass) multipart() {
+	fs, msg := p.parts()
+	if msg != "" {
+		p.violations = broken("the multipart body has " + msg)
+		return
+	}
+	p.object(fs)
+}
+
+var crlf = []byte("\r\n")
+
+// parts takes the body apart. The message says what is wrong with it.
+func (p *Pass) parts() (fs []field, msg string) {
 	v, _ := p.Request.Header.Get(exchange.ContentType)
 	_, params, err := mime.ParseMediaType(string(v))
 	boundary := params["boundary"]
@@ -147,90 +166,172 @@ func (p *Pass) multipart() {
 	// or boundary*0 it decodes, and others do not. Counting the word would
 	// refuse browsers, whose boundaries are ----WebKitFormBoundary and so on.
 	if err != nil || boundary == "" || len(boundary) > 70 || bytes.Contains(bytes.ToLower(v), []byte("boundary*")) {
-		p.violations = broken("the multipart body has no single valid boundary")
-		return
+		return nil, "no single valid boundary"
 	}
-	if !bytes.Contains(p.decoded, []byte("--"+boundary+"--")) {
-		p.violations = broken("the multipart body has no end")
-		return
+	delimiter := []byte("--" + boundary)
+	rest, ok := bytes.CutPrefix(p.decoded, delimiter)
+	if !ok {
+		return nil, "something before its first part"
 	}
-	r := multipart.NewReader(bytes.NewReader(p.decoded), boundary)
-	var fs []field
 	for {
-		part, err := r.NextRawPart()
-		if err == io.EOF {
-			break
+		if tail, ended := bytes.CutPrefix(rest, []byte("--")); ended {
+			if len(tail) > 0 && !bytes.Equal(tail, crlf) {
+				return nil, "something behind its end"
+			}
+			return fs, ""
 		}
-		if err != nil {
-			p.violations = broken("the multipart body is malformed")
-			return
+		if rest, ok = bytes.CutPrefix(rest, crlf); !ok {
+			return nil, "a boundary that does not end its line"
 		}
-		f, msg := partField(part, p.media.Fields)
-		if msg == "" && len(fs) >= maxFields {
-			msg = "too many parts"
+		head, content, ok := bytes.Cut(rest, []byte("\r\n\r\n"))
+		end := bytes.Index(content, delimiter)
+		switch {
+		case !ok || end < 0 || bytes.Contains(head, delimiter):
+			return nil, "no end"
+		case end < 2 || !bytes.Equal(content[end-2:end], crlf):
+			return nil, "a boundary within a part"
+		case len(fs) == maxFields:
+			return nil, "too many parts"
 		}
+		f, msg := partField(head, content[:end-2], p.media.Fields)
 		if msg != "" {
-			p.violations = broken("the multipart body has " + msg)
-			return
+			return nil, msg
 		}
 		fs = append(fs, f)
+		rest = content[end+len(delimiter):]
 	}
-	p.object(fs)
 }
 
 // partField reads one part of a multipart form.
-func partField(part *multipart.Part, fields map[string]*plan.Param) (f field, msg string) {
-	size := 0
-	for k, vs := range part.Header {
-		if len(vs) != 1 {
-			return f, "a part with a header that stands twice"
-		}
-		size += len(k) + len(vs[0])
-		switch strings.ToLower(k) {
-		case "content-disposition", "content-type":
-		case "content-transfer-encoding":
-			if e := strings.ToLower(vs[0]); e != "binary" && e != "8bit" && e != "7bit" {
-				return f, "a part with a transfer encoding, which RFC 7578 section 4.7 has ended"
-			}
-		}
-	}
-	if size > maxPartHeaders {
+func partField(head, body []byte, fields map[string]*plan.Param) (f field, msg string) {
+	if len(head) > maxPartHeaders {
 		return f, "a part with too large a header"
 	}
-	kind, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
-	if err != nil || kind != "form-data" || params["name"] == "" || !utf8.ValidString(params["name"]) {
-		return f, "a part without a name"
+	var disposition, kind []byte
+	for line := range bytes.SplitSeq(head, crlf) {
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok || !token(name) || bytes.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f || r == utf8.RuneError }) {
+			return f, "a part with a malformed header"
+		}
+		value = bytes.Trim(value, " \t")
+		into := &disposition
+		switch {
+		case exchange.EqualFold(name, "content-disposition"):
+		case exchange.EqualFold(name, "content-type"):
+			into = &kind
+		case exchange.EqualFold(name, "content-transfer-encoding"):
+			if !exchange.EqualFold(value, "binary") && !exchange.EqualFold(value, "8bit") && !exchange.EqualFold(value, "7bit") {
+				return f, "a part with a transfer encoding, which RFC 7578 section 4.7 has ended"
+			}
+			continue
+		default:
+			continue
+		}
+		if *into != nil {
+			return f, "a part with a header that stands twice"
+		}
+		*into = value
 	}
-	f.name = []byte(params["name"])
-	file, isFile := params["filename"]
-	if isFile && (strings.ContainsAny(file, "/\\\x00") || file == ".." || file == ".") {
-		return f, "a part whose file name is a path"
+	var isFile bool
+	if f.name, isFile, msg = disposed(disposition); msg != "" {
+		return f, msg
 	}
-	body, err := io.ReadAll(part)
-	if err != nil {
-		return f, "a part that is incomplete"
-	}
-	ct := part.Header.Get("Content-Type")
-	typ := strings.ToLower(strings.TrimSpace(strings.SplitN(ct, ";", 2)[0]))
-	prm := fields[params["name"]]
-	if prm != nil && prm.ContentType != "" && typ != "" && !typeIn(typ, prm.ContentType) {
+	typ, params, _ := bytes.Cut(kind, []byte(";"))
+	typ = bytes.ToLower(bytes.Trim(typ, " \t"))
+	prm := fields[string(f.name)]
+	if prm != nil && prm.ContentType != "" && len(typ) > 0 && !typeIn(string(typ), prm.ContentType) {
 		return f, "a part of another media type than declared"
 	}
-	if strings.HasPrefix(typ, "multipart/") {
+	if bytes.HasPrefix(typ, []byte("multipart/")) {
 		return f, "a part that is multipart itself"
 	}
+	text := len(typ) == 0 || bytes.HasPrefix(typ, []byte("text/"))
 	switch {
-	case typ == "application/json" || strings.HasSuffix(typ, "+json"):
-		f.value, f.json = body, true
-	case isFile || typ != "" && !strings.HasPrefix(typ, "text/"):
-		f.value = nil // bytes: only their being there is checked
-	default:
-		if !utf8.Valid(body) || bytes.IndexByte(body, 0) >= 0 {
-			return f, "a text part that is not valid UTF-8"
-		}
-		f.value = body
+	case isJSON(typ) && prm != nil && prm.Shape == plan.JSON:
+		f.json = true
+	case isFile, !text && prm != nil && (prm.Bytes || prm.ContentType != ""):
+		return f, "" // bytes: only their being there is checked
 	}
+	// A part that only says it is something else is text to many readers.
+	if !utf8Charset(params) || !utf8.Valid(body) || bytes.IndexByte(body, 0) >= 0 {
+		return f, "a text part that is not valid UTF-8"
+	}
+	f.value = body
 	return f, ""
+}
+
+// disposed reads a part's Content-Disposition: its name, and whether it is a
+// file.
+func disposed(v []byte) (name []byte, isFile bool, msg string) {
+	kind, rest, more := bytes.Cut(v, []byte(";"))
+	if !exchange.EqualFold(bytes.TrimRight(kind, " \t"), "form-data") {
+		return nil, false, "a part that is no form-data"
+	}
+	const bad = "a part with a malformed disposition"
+	files, path := 0, false
+	for more {
+		key, value, ok := bytes.Cut(bytes.TrimLeft(rest, " \t"), []byte("="))
+		if !ok || !token(key) {
+			return nil, false, bad
+		}
+		if len(value) > 0 && value[0] == '"' {
+			// A backslash escapes for some readers and not for others.
+			value, rest, ok = bytes.Cut(value[1:], []byte(`"`))
+			if rest = bytes.TrimLeft(rest, " \t"); !ok || bytes.IndexByte(value, '\\') >= 0 || len(rest) > 0 && rest[0] != ';' {
+				return nil, false, bad
+			}
+			more, rest = len(rest) > 0, bytes.TrimPrefix(rest, []byte(";"))
+		} else {
+			value, rest, more = bytes.Cut(value, []byte(";"))
+			if value = bytes.TrimRight(value, " \t"); !token(value) {
+				return nil, false, bad
+			}
+		}
+		switch {
+		case exchange.EqualFold(key, "name"):
+			if name != nil || len(value) == 0 {
+				return nil, false, bad
+			}
+			name = value
+		case exchange.EqualFold(key, "filename"):
+			files++
+			isFile, path = true, path || isPath(value)
+		case exchange.EqualFold(key, "filename*"): // some clients say both
+			_, encoded, _ := bytes.Cut(value, []byte("''"))
+			plain, err := unescape(nil, encoded, true, false)
+			if err != nil {
+				return nil, false, bad
+			}
+			isFile, path = true, path || isPath(plain)
+		case bytes.IndexByte(key, '*') >= 0:
+			return nil, false, bad
+		}
+	}
+	if path {
+		return nil, false, "a part whose file name is a path"
+	}
+	if name == nil || files > 1 {
+		return nil, false, "a part without a single name"
+	}
+	return name, isFile, ""
+}
+
+// isPath reports whether a file name leads somewhere.
+func isPath(name []byte) bool {
+	return bytes.ContainsAny(name, `/\`) || string(name) == ".." || string(name) == "."
+}
+
+// token reports whether s is a token (RFC 9110 section 5.6.2).
+func token(s []byte) bool {
+	for _, c := range s {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if !isToken(c) {
+			return false
+		}
+	}
+	return len(s) > 0
 }
 
 // typeIn reports whether a media type is in a list such as "image/png, image/*".

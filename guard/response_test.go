@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"bytes"
+	"compress/zlib"
 	"strings"
 	"testing"
 
@@ -13,6 +14,14 @@ import (
 func gz(s string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
+	w.Write([]byte(s))
+	w.Close()
+	return b.String()
+}
+
+func deflated(s string) string {
+	var b bytes.Buffer
+	w := zlib.NewWriter(&b)
 	w.Write([]byte(s))
 	w.Close()
 	return b.String()

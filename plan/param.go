@@ -137,6 +137,8 @@ func (c *compiler) fields(m *contract.Media, s *jsonschema.Schema) map[string]*P
 				p.Style, p.Explode = styles[e.Style], e.Explode
 			}
 		}
+		f := m.Schema.Get("properties").Get(n).Get("format").Text()
+		p.Bytes = f == "binary" || f == "byte"
 		sub := s.Property(n)
 		t := sub.Types()
 		switch {

@@ -219,6 +219,7 @@ type Param struct {
 	Props       map[string]jsonschema.Types
 	Loose       bool               // of a List: a single value may also be a scalar
 	ContentType string             // of a form's property
+	Bytes       bool               // a form's property that is declared as bytes
 	Schema      *jsonschema.Schema // nil: nothing is asked of the value
 	Entry       string
 }
