@@ -286,7 +286,7 @@ func (b *bench) measure(ctx context.Context, s *subject, w workload, rate float6
 			s.name, w.name, f.cpu(), f.rate(), f.CPU.Seconds()/f.Seconds*100, f.Foreign*100, f.Errors)
 	}
 	if s.name == "sallyport" {
-		time.Sleep(100 * time.Millisecond) // the writer of events is behind by a batch
+		time.Sleep(300 * time.Millisecond) // the writer of events is behind by a batch
 		f.events = b.takeEvents(s)
 	}
 	return f, nil
