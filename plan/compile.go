@@ -364,7 +364,10 @@ func (c *compiler) security(op *Operation, o *contract.Operation) {
 // closed reports that an operation cannot be called by a way the contract
 // offers.
 func (c *compiler) closed(op *Operation, pos contract.Pos, format string, args ...any) {
-	if op.Modes[policy.Authentication] != policy.Enforce {
+	switch op.Modes[policy.Authentication] {
+	case policy.Off:
+		return
+	case policy.Observe:
 		format = strings.Replace(format, "%s is closed", "%s would be closed", 1)
 	}
 	c.diags = append(c.diags, contract.Diagnostic{Severity: contract.Closed, Pos: pos, Msg: fmt.Sprintf(format, args...),
