@@ -13,6 +13,12 @@
 //	token, reason := authn.Bearer(header)
 //	p, reason := v.Verify(ctx, token, time.Now())
 //
+// Beside them: an [Introspector] asks about opaque tokens, a [KeyRing] knows API
+// keys, a [CertificateVerifier] client certificates, a [Webhook] signed
+// messages; [DPoP] has the sender of a bound token prove that it is its own, a
+// [RevocationList] ends tokens early, a [StepUp] asks for a stronger sign-in,
+// and a [Stamper] tells the upstream who calls.
+//
 // A token chooses nothing: neither the algorithm, which comes from the
 // configuration, nor the key, which is one of its issuer's, nor a URL that
 // anything is fetched from. The checks are those of RFC 7515, 7519, 8725 and
@@ -60,6 +66,8 @@ const (
 	ByJWT               // an access token that the issuer signed
 	ByAPIKey            // a key of a KeyRing
 	ByIntrospection     // an opaque token that the issuer knows
+	ByCertificate       // a client certificate
+	ByWebhook           // a message that a sender signed with a shared secret
 )
 
 func (h How) String() string {
@@ -70,6 +78,10 @@ func (h How) String() string {
 		return "api_key"
 	case ByIntrospection:
 		return "introspection"
+	case ByCertificate:
+		return "certificate"
+	case ByWebhook:
+		return "webhook"
 	}
 	return "unproven"
 }

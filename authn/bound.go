@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/exchange"
@@ -93,19 +92,14 @@ type DPoP struct {
 	window int64 // seconds
 	nonce  bool
 	key    []byte
-	max    int
-
-	mu      sync.Mutex // guards what follows
-	rotated int64
-	now     map[[16]byte]struct{}
-	before  map[[16]byte]struct{}
+	seen   replayMemory
 }
 
 const dpopAhead = 5 // seconds
 
 // NewDPoP checks the options and returns a checker.
 func NewDPoP(o DPoPOptions) (*DPoP, error) {
-	d := &DPoP{nonce: o.Nonce, key: o.NonceKey, max: o.Proofs, now: map[[16]byte]struct{}{}}
+	d := &DPoP{nonce: o.Nonce, key: o.NonceKey}
 	if len(o.Algorithms) == 0 {
 		o.Algorithms = []string{"ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512", "RS256"}
 	}
@@ -123,8 +117,10 @@ func NewDPoP(o DPoPOptions) (*DPoP, error) {
 		return nil, errors.New("dpop: window: must be 1s to 5m")
 	}
 	d.window = int64(o.Window / time.Second)
-	if d.max <= 0 {
-		d.max = 200_000
+	// A proof can come again for as long as its iat is taken.
+	d.seen.span, d.seen.max = d.window+dpopAhead, o.Proofs
+	if o.Proofs <= 0 {
+		d.seen.max = 200_000
 	}
 	if d.key == nil {
 		d.key = make([]byte, 32)
@@ -227,38 +223,10 @@ func (d *DPoP) check(r *Request, token []byte, thumbprint string, now int64) exc
 			return exchange.AuthnNonce
 		}
 	}
-	return d.remember(thumbprint, jti, now)
+	return d.seen.remember(now, thumbprint, jti)
 }
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
-
-// remember takes note of a proof, and refuses one that was seen.
-func (d *DPoP) remember(thumbprint, jti string, now int64) exchange.Reason {
-	sum := sha256.Sum256([]byte(thumbprint + "\x00" + jti))
-	id := [16]byte(sum[:16])
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	// A proof can be seen again for as long as its iat is taken: window and
-	// what it may lie ahead. Two ages of that length cover it.
-	if age := now - d.rotated; age > d.window+dpopAhead || age < 0 {
-		d.before, d.now = d.now, map[[16]byte]struct{}{}
-		if age > 2*(d.window+dpopAhead) {
-			d.before = nil
-		}
-		d.rotated = now
-	}
-	if _, seen := d.now[id]; seen {
-		return exchange.AuthnReplay
-	}
-	if _, seen := d.before[id]; seen {
-		return exchange.AuthnReplay
-	}
-	if len(d.now) >= d.max {
-		return exchange.AuthnUnavailable
-	}
-	d.now[id] = struct{}{}
-	return exchange.OK
-}
 
 // is reports whether a URL is that of the request, query and fragment aside
 // (RFC 9449 section 4.3: after the normalisation of RFC 3986 section 6.2.2

@@ -100,6 +100,9 @@ type Issuer struct {
 	began  time.Time     // of the last fetch
 	flight chan struct{} // closed when the fetch that is asked for or under way ends; nil where none is
 
+	fetches, failures atomic.Uint64
+	problem           atomic.Pointer[string] // of the last fetch; nil where it was good
+
 	refreshing sync.Mutex // held while fetching; guards what follows
 	jwks       string
 	discovered time.Time
@@ -280,13 +283,27 @@ func (s *Issuer) URL() string { return s.o.URL }
 // Ready reports whether the issuer has keys to verify with.
 func (s *Issuer) Ready() bool { return s.current(time.Now()) != nil }
 
-// Fetched returns when the keys were fetched: zero where none were yet, or
-// they are of the configuration.
-func (s *Issuer) Fetched() time.Time {
+// An IssuerStatus says how an issuer's keys stand, for metrics and operators.
+type IssuerStatus struct {
+	Keys              int       // that serve
+	Fetched           time.Time // when; zero where never, or the keys are of the configuration
+	Fetches, Failures uint64
+	Problem           string // why the last fetch failed, or ""
+}
+
+// Status returns how the keys stand.
+func (s *Issuer) Status() IssuerStatus {
+	st := IssuerStatus{Fetches: s.fetches.Load(), Failures: s.failures.Load()}
 	if set := s.set.Load(); set != nil {
-		return set.fetched
+		st.Fetched = set.fetched
 	}
-	return time.Time{}
+	if set := s.current(time.Now()); set != nil {
+		st.Keys = len(set.keys)
+	}
+	if why := s.problem.Load(); why != nil {
+		st.Problem = *why
+	}
+	return st
 }
 
 // current returns the keys that serve, or nil.
@@ -356,10 +373,15 @@ func (s *Issuer) Refresh(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	defer s.land()
+	s.fetches.Add(1)
 	set, err := s.fetch(ctx)
 	if err != nil {
+		s.failures.Add(1)
+		why := err.Error()
+		s.problem.Store(&why)
 		return err
 	}
+	s.problem.Store(nil)
 	if old := s.set.Load(); old != nil {
 		set = old.successor(set)
 	}

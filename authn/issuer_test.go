@@ -189,6 +189,9 @@ func TestOutageAndReturn(t *testing.T) {
 			t.Fatal("a fetch from an issuer that is down")
 		}
 	}
+	if st := iss.Status(); st.Keys != 1 || st.Fetches != 4 || st.Failures != 3 || !strings.Contains(st.Problem, "answers 500") || st.Fetched.IsZero() {
+		t.Errorf("%+v", st)
+	}
 	at := func(d time.Duration) exchange.Reason {
 		_, reason := v.Verify(t.Context(), []byte(tok), time.Now().Add(d))
 		return reason
