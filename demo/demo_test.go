@@ -16,7 +16,7 @@ import (
 func TestEveryAttackWorksOnTheBareShop(t *testing.T) {
 	var out bytes.Buffer
 	rep, err := demo.Run(t.Context(), demo.Options{
-		Out: &out, Duration: time.Millisecond, Honest: 200, Attacks: -1, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0",
+		Out: &out, Duration: time.Millisecond, Honest: 50, Attacks: -1, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0",
 		Start: notThere,
 	})
 	if err != nil {

@@ -205,6 +205,9 @@ type answer struct {
 	body   []byte
 }
 
+// zippers are used again and again: each is most of a megabyte.
+var zippers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
 // ServeHTTP serves the API.
 func (s *Shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Fault: every answer names the software and the machine behind it.
@@ -221,9 +224,11 @@ func (s *Shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Encoding", "gzip")
 		h.Set("Vary", "Accept-Encoding")
 		var z bytes.Buffer
-		zw := gzip.NewWriter(&z)
+		zw := zippers.Get().(*gzip.Writer)
+		zw.Reset(&z)
 		zw.Write(a.body)
 		zw.Close()
+		zippers.Put(zw)
 		a.body = z.Bytes()
 	}
 	if a.status != http.StatusNoContent {
