@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,11 +116,11 @@ func TestB5B6B7HTTP2HeadsThatLie(t *testing.T) {
 		{"B6 space in the method", "", []string{":method", "GET /x", ":scheme", "http", ":authority", "x", ":path", "/a"}, "wire.method"},
 		{"A25 an authority that is none", "", []string{":method", "GET", ":scheme", "http", ":authority", "u@a", ":path", "/a"}, "reset PROTOCOL_ERROR"},
 		{"A25 no authority", "", []string{":method", "GET", ":scheme", "http", ":path", "/a"}, "wire.malformed"},
-		{"B7 longer than it says", "abcd", get("content-length", "3"), "reset PROTOCOL_ERROR"},
+		{"B7 longer than it says", "abcd", get("content-length", "3"), "body: connection closed before the message was whole or reset PROTOCOL_ERROR"},
 		{"B7 shorter than it says", "ab", get("content-length", "3"), "body: connection closed before the message was whole"},
 		{"B7 no body where one is announced", "", get("content-length", "3"), "wire.framing"},
-		{"B7 two lengths", "abc", get("content-length", "3", "content-length", "4"), "wire.framing"},
-		{"B7 a length that is no number", "abc", get("content-length", "+3"), "reset PROTOCOL_ERROR"},
+		{"B7 two lengths", "abc", get("content-length", "3", "content-length", "4"), "wire.framing or reset PROTOCOL_ERROR"},
+		{"B7 a length that is no number", "abc", get("content-length", "+3"), "wire.framing or reset PROTOCOL_ERROR"},
 		{"B8 CONNECT", "", []string{":method", "CONNECT", ":authority", "x:443"}, "wire.method"},
 		{"B8 CONNECT with a protocol", "", []string{":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "x", ":path", "/a"}, "reset PROTOCOL_ERROR"},
 		{"A27 TRACE", "", []string{":method", "TRACE", ":scheme", "http", ":authority", "x", ":path", "/a"}, "wire.method"},
@@ -129,7 +130,8 @@ func TestB5B6B7HTTP2HeadsThatLie(t *testing.T) {
 		{"a body beyond the bound", strings.Repeat("x", 1<<10+1), get(), "body: body too large"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := ask(c.body, c.fields...); got != c.want {
+			// Where two are named, library and front may each see it first.
+			if got := ask(c.body, c.fields...); !slices.Contains(strings.Split(c.want, " or "), got) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
