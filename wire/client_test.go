@@ -526,6 +526,8 @@ func TestClientTLSAndUnix(t *testing.T) {
 			c.Respond(200, exchange.Header{exchange.F(exchange.Server, []byte(c.Request().TLS.PeerCertificates[0].Subject.CommonName))}, body)
 		}),
 	})
+	_, port, _ := net.SplitHostPort(addr)
+	addr = "localhost:" + port
 	c := client(t, wire.ClientOptions{Address: addr, TLS: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{cert}}})
 	for _, n := range []int{1, 10_000, 500_000} {
 		if _, body, err := ask(c, &wire.UpstreamRequest{Method: "POST", Path: []byte("/"), Body: bytes.Repeat([]byte("x"), n)}); err != nil || len(body) != n {
@@ -822,5 +824,44 @@ func TestProxyOfUploads(t *testing.T) {
 		if _, reqs, _ := up.take(); len(reqs) != 0 {
 			t.Errorf("%.60q: the upstream took %d requests for whole", raw, len(reqs))
 		}
+	}
+}
+
+func TestJoin(t *testing.T) {
+	up := scripted(t, func(_ int, c *net.TCPConn) {
+		read(c)
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello ")
+		io.Copy(c, c)
+	})
+	cl := client(t, wire.ClientOptions{Address: up})
+	_, addr := serve(t, wire.Options{Handler: handle(func(ctx context.Context, c *wire.Conn) {
+		req := getRequest()
+		req.Upgrade = c.UpgradeTo()
+		var resp wire.Response
+		if err := cl.RoundTrip(ctx, req, &resp); err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Close()
+		far, err := resp.Upgraded()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		near, err := c.Upgrade(wire.ResponseHeader(nil, resp.Header))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if a, b, err := wire.Join(near, far); a != 5 || b != 11 || err != nil {
+			t.Errorf("Join: %d, %d, %v", a, b, err)
+		}
+	})})
+	c := dial(t, addr)
+	io.WriteString(c, "GET / HTTP/1.1\r\n"+host+"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\nworld")
+	c.CloseWrite()
+	got, err := io.ReadAll(c)
+	if err != nil || !strings.HasSuffix(string(got), "\r\n\r\nhello world") {
+		t.Errorf("got %q, %v", got, err)
 	}
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -479,6 +480,9 @@ func (c *Conn) parse() (done bool, r exchange.Reason) {
 		}
 		w.f, r = requestFraming(&w.req, w.authority)
 		w.req.Host = w.f.host
+		if r == exchange.OK && c.tls != nil && misdirected(c.tls.ServerName, w.f.host) {
+			r = exchange.WireMisdirected
+		}
 		return r == exchange.OK, r
 	case !w.parsed && w.b.w > opt.RequestLine:
 		return false, tooLong(w.in[:w.b.w])
@@ -488,6 +492,37 @@ func (c *Conn) parse() (done bool, r exchange.Reason) {
 		return false, exchange.WireMalformed
 	}
 	return false, exchange.OK
+}
+
+// misdirected reports whether a TLS connection was made for another name than
+// the request's: what was decided by the one, such as which client certificate
+// is asked for, does not hold for the other (RFC 9110 section 7.4).
+func misdirected(sni string, host []byte) bool {
+	if sni == "" {
+		return false
+	}
+	if i := bytes.LastIndexByte(host, ':'); i >= 0 && host[len(host)-1] != ']' {
+		host = host[:i]
+	}
+	host = bytes.TrimSuffix(host, dot)
+	if len(host) != len(sni) {
+		return true
+	}
+	for i, c := range host {
+		if lower(c) != lower(sni[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+var dot = []byte(".")
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c |= 0x20
+	}
+	return c
 }
 
 // tooLong refuses a request line that is too long. Where it is the method that

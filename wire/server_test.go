@@ -414,7 +414,19 @@ func TestTLSAndHTTP2(t *testing.T) {
 			t.Errorf("ALPN %q: got %q, want %q", proto, line, want)
 		}
 	}
-	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "localhost"}}}
+	// E23: a connection made for one host is not used for another.
+	for host, want := range map[string]string{"localhost": "200", "LocalHost.:443": "200", "localhost:8443": "200", "other.example": "421", "localhost.evil": "421"} {
+		c := tls.Client(dial(t, addr), &tls.Config{RootCAs: roots, ServerName: "localhost"})
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
+		if got, _ := io.ReadAll(c); len(got) < 12 || string(got[9:12]) != want {
+			t.Errorf("Host %s: got %.60q, want %s", host, got, want)
+		}
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	addr = "localhost:" + port
+	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DialContext: func(ctx context.Context, n, a string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, n, "127.0.0.1:"+port)
+	}}}
 	defer hc.CloseIdleConnections()
 	for _, n := range []int{10, 10_000, 500_000} {
 		resp, err := hc.Post("https://"+addr+"/", "text/plain", strings.NewReader(strings.Repeat("x", n)))
@@ -648,6 +660,40 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// F29: clients that go away at any moment leave nothing behind.
+func TestAbortedClients(t *testing.T) {
+	up := newRecorder(t)
+	cl := client(t, wire.ClientOptions{Address: up.addr})
+	s, addr := serve(t, wire.Options{Handler: &proxy{upstream: cl, streams: true}})
+	const n = 300
+	for i := range n {
+		c := dial(t, addr)
+		switch i % 6 {
+		case 0: // nothing at all
+		case 1:
+			io.WriteString(c, "GET / HT")
+		case 2:
+			io.WriteString(c, get("/"))
+		case 3:
+			io.WriteString(c, post+"Content-Length: 100000\r\n\r\n"+strings.Repeat("x", 50_000))
+		case 4:
+			io.WriteString(c, chunked("5\r\nhel"))
+		case 5:
+			io.WriteString(c, get("/"))
+			http.ReadResponse(bufio.NewReader(c), nil)
+		}
+		if i%2 == 0 {
+			c.SetLinger(0) // with a reset
+		}
+		c.Close()
+	}
+	for end := time.Now().Add(10 * time.Second); s.Stats().Accepted < n || s.Stats().Open > 0 || cl.Stats().InFlight > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("still open: %+v, %+v", s.Stats(), cl.Stats())
+		}
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	h := handle(func(context.Context, *wire.Conn) {})
 	for name, opt := range map[string]wire.Options{
@@ -663,6 +709,9 @@ func TestOptionsAreChecked(t *testing.T) {
 // A request that is allowed allocates nothing on its way through server,
 // forwarding and client; the test's own ends allocate nothing either.
 func TestNothingIsAllocated(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector drops what pools hold")
+	}
 	for _, c := range []struct {
 		name       string
 		body, size int
