@@ -21,10 +21,8 @@ func (p *Pass) hasBody() bool { return p.Request.Length != 0 }
 // control that reads for all of them.
 func (p *Pass) bodyMode() policy.Mode {
 	m := min(p.op.Modes[policy.RequestBody], p.op.Modes[policy.MassAssignment])
-	for i := range p.op.Owners {
-		if p.op.Owners[i].In == policy.InRequest {
-			m = min(m, p.op.Modes[policy.Ownership])
-		}
+	if p.ownedBody() {
+		m = min(m, p.op.Modes[policy.Ownership])
 	}
 	for i := range p.op.Limits {
 		if l := &p.op.Limits[i]; l.Body && p.on(policy.Limits) {
@@ -32,6 +30,16 @@ func (p *Pass) bodyMode() policy.Mode {
 		}
 	}
 	return m
+}
+
+// ownedBody reports whether a rule finds the owner in the request's body.
+func (p *Pass) ownedBody() bool {
+	for i := range p.op.Owners {
+		if p.op.Owners[i].In == policy.InRequest {
+			return true
+		}
+	}
+	return false
 }
 
 // unreadBody records that the body cannot be read by those who need it.
@@ -205,7 +213,7 @@ func (p *Pass) parseBody(context.Context) bool {
 	case plan.MediaText:
 		p.textBody()
 	}
-	return false
+	return p.overriding && p.found(policy.Operations, exchange.Shadowed, "body _method")
 }
 
 // check runs the engine over a JSON text that is, or stands for, the body.
@@ -225,7 +233,9 @@ func (p *Pass) check(doc []byte) {
 	f.Undeclared = p.handling(undeclared, policy.MassAssignment)
 	f.ReadOnly = p.handling(readOnly, policy.MassAssignment)
 	keep := f.Keep
-	f.Keep = nil
+	if !p.on(policy.Ownership) || !p.ownedBody() {
+		f.Keep = nil
+	}
 	out, err := s.Filter(p.outBuf[:0], doc, f, &p.report)
 	p.violations, _ = err.(*jsonschema.Error)
 	if out == nil && !p.violations.Syntax {
@@ -315,7 +325,7 @@ func (p *Pass) judgeBody(context.Context) bool {
 		if n++; n == 1 {
 			at = "body " + v.Instance
 		}
-		p.faults = append(p.faults, fault{"body", v.Instance, v.Message})
+		p.fault("body", v.Instance, v.Message)
 	}
 	if n == 0 {
 		return false
@@ -357,7 +367,7 @@ func (p *Pass) judgeUndeclared(context.Context) bool {
 				if at == "" {
 					at = "body " + v.Instance
 				}
-				p.faults = append(p.faults, fault{"body", v.Instance, v.Message})
+				p.fault("body", v.Instance, v.Message)
 			}
 			if at != "" && p.found(policy.MassAssignment, reason, at) {
 				return true

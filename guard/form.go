@@ -58,27 +58,26 @@ func (p *Pass) form() {
 // object writes fields as one JSON object and checks it.
 func (p *Pass) object(fs []field) {
 	dst := append(p.plainBuf[:0], '{')
-	done := make(map[string]bool, len(fs))
+	count := make(map[string]int, len(fs))
+	for i := range fs {
+		count[string(fs[i].name)]++
+	}
 	for i := range fs {
 		name := string(fs[i].name)
-		if done[name] {
-			continue
+		same := count[name]
+		if same == 0 {
+			continue // written already
 		}
-		done[name] = true
+		count[name] = 0
 		prm := p.media.Fields[name]
 		if prm == nil {
 			prm = anyField
+			p.overriding = p.overriding || exchange.EqualFold(fs[i].name, "_method")
 		}
 		if len(dst) > 1 {
 			dst = append(dst, ',')
 		}
 		dst = append(appendString(dst, fs[i].name), ':')
-		same := 0
-		for j := range fs {
-			if bytes.Equal(fs[j].name, fs[i].name) {
-				same++
-			}
-		}
 		if prm.Shape != plan.List {
 			if same > 1 {
 				p.violations = &jsonschema.Error{Syntax: true, Violations: []jsonschema.Violation{{Instance: "/" + name, Keyword: "duplicate", Message: "stands more than once"}}}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,6 +162,7 @@ type Pass struct {
 	matched bool // op is an operation of the contract, and not its API's Unmatched
 	match   plan.Match
 	base    string
+	beside  bool // the path begins with none of its API's base paths
 	path    []byte // canonical, or as it came where it has no canonical form
 	below   []byte // path below the base path, where match looks
 	query   []byte // as it will be forwarded
@@ -191,7 +193,9 @@ type Pass struct {
 	amedia     *plan.Media
 	body       []byte // answer's body to send
 	altered    bool   // body is not as it came
-	foreign    int    // objects of others in the answer
+	owned      int    // objects in the request that are the caller's own
+	foreign    int    // objects of others, in the request, then in the answer
+	overriding bool   // a form asks for another method
 	dropping   bool   // they are items, and left out where policy says so
 	charges    []limit.Charge
 	charged    []*plan.Limit // by charge
@@ -287,7 +291,7 @@ func (p *Pass) foundBy(mode policy.Mode, c policy.Control, r exchange.Reason, at
 	if mode == policy.Off {
 		return false
 	}
-	p.hits = append(p.hits, event.Hit{Control: c.String(), Reason: r, Observed: mode != policy.Enforce, Entry: entry, At: at})
+	p.hit(hitOf(c, r, mode != policy.Enforce, entry, at))
 	if mode != policy.Enforce {
 		return false
 	}
@@ -297,7 +301,38 @@ func (p *Pass) foundBy(mode policy.Mode, c policy.Control, r exchange.Reason, at
 
 // noted records what a control changed, or would have.
 func (p *Pass) noted(c policy.Control, r exchange.Reason, at string, observed bool) {
-	p.hits = append(p.hits, event.Hit{Control: c.String(), Reason: r, Observed: observed, Entry: p.op.Entries[c], At: at})
+	p.hit(hitOf(c, r, observed, p.op.Entries[c], at))
+}
+
+// Bounds of what is told of one exchange, so that a caller cannot fill events
+// and memory by being wrong in many places, or at places with long names.
+const (
+	maxHits   = 64
+	maxFaults = 16
+	maxAt     = 256 // bytes of a place or message
+)
+
+// hit records a hit; one that refuses is the last, and always recorded.
+func (p *Pass) hit(h event.Hit) {
+	if len(p.hits) < maxHits || !h.Observed {
+		h.At = clip(h.At)
+		p.hits = append(p.hits, h)
+	}
+}
+
+// fault adds to what the caller is told.
+func (p *Pass) fault(in, at, message string) {
+	if len(p.faults) < maxFaults {
+		p.faults = append(p.faults, fault{in, clip(at), clip(message)})
+	}
+}
+
+// clip cuts a text that is too long to be told.
+func clip(s string) string {
+	if len(s) <= maxAt {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxAt], "") + "…"
 }
 
 // on reports whether a control looks at all.

@@ -61,7 +61,9 @@ func (p *Pass) limits(ctx context.Context, c policy.Control, here func(*plan.Lim
 	return refused
 }
 
-// limitKey writes what a limit counts by into the pass's buffer.
+// limitKey writes what a limit counts by into the pass's buffer. A value that
+// is missing, or stands more than once, has one key for all: whoever could add
+// a value beside the one that the upstream reads would get a key for each.
 func (p *Pass) limitKey(l *plan.Limit) []byte {
 	b := p.keyBuf
 	from := len(b)
@@ -88,17 +90,21 @@ func (p *Pass) limitKey(l *plan.Limit) []byte {
 		case policy.KeyOperation:
 			b = limit.AppendPart(b, kind, asBytes(p.op.ID))
 		case policy.KeyHeader:
-			for j := range p.Request.Header {
-				if f := &p.Request.Header[j]; exchange.EqualFold(f.Name, k.Name) {
-					b = limit.AppendPart(b, kind, f.Value)
-				}
+			v, n := p.headerValue(k.Name)
+			if n != 1 {
+				v = nil
 			}
+			b = limit.AppendPart(b, kind, v)
 		case policy.KeyParameter:
 			var v []byte
+			var ok bool
 			if k.InPath {
-				v, _ = p.pathValue(k.Param)
+				v, ok = p.pathValue(k.Param)
 			} else {
-				v, _ = p.queryValue(k.Name)
+				v, ok = p.queryValue(k.Name)
+			}
+			if !ok {
+				v = nil
 			}
 			b = limit.AppendFolded(b, kind, v)
 		case policy.KeyRequest:

@@ -43,7 +43,7 @@ func (p *Pass) parameters(context.Context) bool {
 
 // misfit records a parameter that does not fit the contract.
 func (p *Pass) misfit(r exchange.Reason, in string, prm *plan.Param, msg string) bool {
-	p.faults = append(p.faults, fault{in, prm.Name, msg})
+	p.fault(in, prm.Name, msg)
 	return p.foundBy(p.op.Modes[policy.Parameters], policy.Parameters, r, in+" "+prm.Name, prm.Entry)
 }
 
@@ -198,42 +198,43 @@ func pairs(query []byte, yield func(pair) bool) {
 
 // queryParameters checks the query and writes it afresh.
 func (p *Pass) queryParameters() bool {
-	ends, strip := false, false
-	seen := p.seen[:0]
+	// p.seen counts the pairs of each parameter, and behind that holds for
+	// each pair whose it is, or -1.
+	p.seen = p.seen[:0]
 	for range p.op.Query {
-		seen = append(seen, 0)
+		p.seen = append(p.seen, 0)
 	}
-	p.seen = seen
+	ends, strip, malformed := false, false, false
 	pairs(p.Request.Query, func(kv pair) bool {
+		i := -1
 		var err error
 		if p.scratch, err = unescape(p.scratch[:0], kv.name, true, true); err == nil {
-			i := p.declared(p.scratch)
-			if i >= 0 {
-				seen[i]++
-				return true
-			}
-			if p.op.AnyQuery || !p.on(policy.MassAssignment) {
-				return true
-			}
-			name := string(p.scratch)
-			p.faults = append(p.faults, fault{"query", name, "is not declared"})
-			strip = true
-			if p.op.Undeclared == policy.DenyThem {
-				ends = p.foundBy(p.op.Modes[policy.MassAssignment], policy.MassAssignment, exchange.RequestUndeclaredParameter, "query", p.op.Entries[policy.MassAssignment])
-			} else {
-				p.noted(policy.MassAssignment, exchange.RequestUndeclaredParameter, "query", p.op.Undeclared == policy.ReportThem || !p.enforced(policy.MassAssignment))
-			}
-			return !ends
+			i = p.declared(p.scratch)
 		}
-		p.faults = append(p.faults, fault{"query", "", err.Error()})
-		ends = p.found(policy.Parameters, exchange.RequestParameter, "query")
+		p.seen = append(p.seen, i)
+		switch {
+		case i >= 0:
+			p.seen[i]++
+		case err != nil:
+			p.fault("query", "", err.Error())
+			ends = !malformed && p.found(policy.Parameters, exchange.RequestParameter, "query")
+			malformed = true
+		case exchange.EqualFold(p.scratch, "_method") && p.found(policy.Operations, exchange.Shadowed, "query _method"):
+			ends = true
+		case !p.op.AnyQuery && p.on(policy.MassAssignment):
+			if len(p.faults) < maxFaults {
+				p.fault("query", string(p.scratch), "is not declared")
+			}
+			ends = !strip && p.undeclaredParameter()
+			strip = true
+		}
 		return !ends
 	})
 	if ends {
 		return true
 	}
 	for i, prm := range p.op.Query {
-		msg := p.fromQuery(prm, seen[i])
+		msg := p.fromQuery(prm, i)
 		if msg != "" && p.misfit(exchange.RequestParameter, "query", prm, msg) {
 			return true
 		}
@@ -242,6 +243,15 @@ func (p *Pass) queryParameters() bool {
 	if strip || p.enforced(policy.Parameters) {
 		p.rewriteQuery(strip)
 	}
+	return false
+}
+
+// undeclaredParameter says, once, that the query holds what is not declared.
+func (p *Pass) undeclaredParameter() (refused bool) {
+	if p.op.Undeclared == policy.DenyThem {
+		return p.found(policy.MassAssignment, exchange.RequestUndeclaredParameter, "query")
+	}
+	p.noted(policy.MassAssignment, exchange.RequestUndeclaredParameter, "query", p.op.Undeclared == policy.ReportThem || !p.enforced(policy.MassAssignment))
 	return false
 }
 
@@ -266,11 +276,17 @@ func (p *Pass) declared(name []byte) int {
 			}
 		}
 	}
+	for i, prm := range p.op.Query {
+		if prm.Shape == plan.Map && prm.Style == plan.Form && prm.Explode && len(prm.Props) == 0 {
+			return i // its properties have any name
+		}
+	}
 	return -1
 }
 
-// fromQuery checks one parameter of the query, which n pairs belong to.
-func (p *Pass) fromQuery(prm *plan.Param, n int) string {
+// fromQuery checks the parameter of the query with an index.
+func (p *Pass) fromQuery(prm *plan.Param, index int) string {
+	n, whose := p.seen[index], p.seen[len(p.op.Query):]
 	if n == 0 {
 		if prm.Required {
 			return "is required"
@@ -300,15 +316,17 @@ func (p *Pass) fromQuery(prm *plan.Param, n int) string {
 	first := true
 	var err error
 	bad := ""
+	var single []byte // raw
 	pairs(p.Request.Query, func(kv pair) bool {
-		if p.scratch, err = unescape(p.scratch[:0], kv.name, true, true); err != nil {
-			return false
-		}
-		i := p.declared(p.scratch)
-		if i < 0 || p.op.Query[i] != prm {
+		i := whose[0]
+		if whose = whose[1:]; i != index {
 			return true
 		}
+		single = kv.value
 		if prm.Shape == plan.Map && many {
+			if p.scratch, err = unescape(p.scratch[:0], kv.name, true, true); err != nil {
+				return false
+			}
 			key := p.scratch
 			if prm.Style == plan.DeepObject {
 				key = key[len(prm.Name)+1 : len(key)-1]
@@ -369,7 +387,16 @@ func (p *Pass) fromQuery(prm *plan.Param, n int) string {
 	case bad != "":
 		return bad
 	}
-	return fits(prm.Schema, dst)
+	msg := fits(prm.Schema, dst)
+	if msg != "" && n == 1 && prm.Single != 0 {
+		if p.scratch, err = unescape(p.scratch[:0], single, true, true); err != nil {
+			return err.Error()
+		}
+		if p.jsonBuf, err = appendScalar(p.jsonBuf[:0], p.scratch, prm.Single); err == nil && fits(prm.Schema, p.jsonBuf) == "" {
+			return ""
+		}
+	}
+	return msg
 }
 
 // delimited appends the elements of a list that is not exploded. The
@@ -462,14 +489,7 @@ func appendQuery(dst, s []byte) []byte {
 
 // header checks one declared header.
 func (p *Pass) header(prm *plan.Param) bool {
-	var value []byte
-	n := 0
-	for i := range p.Request.Header {
-		if f := &p.Request.Header[i]; exchange.EqualFold(f.Name, prm.Lower) {
-			value = f.Value
-			n++
-		}
-	}
+	value, n := p.headerValue(prm.Lower)
 	msg := ""
 	switch {
 	case n == 0 && !prm.Required:
@@ -482,6 +502,34 @@ func (p *Pass) header(prm *plan.Param) bool {
 		msg = p.single(prm, value, false)
 	}
 	return msg != "" && p.misfit(exchange.RequestHeader, "header", prm, msg)
+}
+
+// headerValue returns the last field of a name, which is in lower case, and how
+// many there are. It reads "_" as "-", as CGI and its descendants do: what some
+// upstream takes for the field must not go past its check.
+func (p *Pass) headerValue(lower string) (value []byte, n int) {
+	for i := range p.Request.Header {
+		if f := &p.Request.Header[i]; sameName(f.Name, lower) {
+			value = f.Value
+			n++
+		}
+	}
+	return value, n
+}
+
+func sameName(name []byte, lower string) bool {
+	if len(name) != len(lower) {
+		return false
+	}
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] && !((c == '_' || c == '-') && (lower[i] == '_' || lower[i] == '-')) {
+			return false
+		}
+	}
+	return true
 }
 
 // cookie checks one declared cookie.

@@ -86,7 +86,8 @@ func (p *Pass) onePath(context.Context) bool {
 	p.path = path
 	p.query = p.Request.Query
 	p.hostBuf = appendHost(p.hostBuf[:0], p.Request.Host)
-	p.api, p.base = p.plan.Find(p.hostBuf, path)
+	var below bool
+	p.api, p.base, below = p.plan.Find(p.hostBuf, path)
 	if p.api == nil {
 		p.op = p.plan.Nowhere
 		p.stats.nowhere.Add(1)
@@ -106,6 +107,7 @@ func (p *Pass) onePath(context.Context) bool {
 	if reason != exchange.OK {
 		return p.found(policy.Paths, reason, "path")
 	}
+	p.beside = !below
 	return false
 }
 
@@ -132,6 +134,9 @@ func appendHost(dst, host []byte) []byte {
 
 // findOperation matches the path in the contract.
 func (p *Pass) findOperation(context.Context) bool {
+	if p.beside {
+		return p.found(policy.Operations, exchange.UnknownOperation, "path")
+	}
 	p.below = p.path[len(p.base):]
 	if len(p.below) == 0 {
 		p.below = slash
@@ -331,18 +336,13 @@ func (p *Pass) owners(context.Context) bool {
 			value, ok = p.queryValue(o.Name)
 			at = "query " + o.Name
 		case policy.InHeader:
-			if n := 0; true {
-				for j := range p.Request.Header {
-					if exchange.EqualFold(p.Request.Header[j].Name, o.Name) {
-						value, n = p.Request.Header[j].Value, n+1
-					}
-				}
-				ok = n == 1
-			}
+			var n int
+			value, n = p.headerValue(o.Name)
+			ok = n == 1
 			at = "header " + o.Name
-		case policy.InRequest:
-			if o.Capture < len(p.captured) && p.captured[o.Capture] != nil {
-				value, ok = p.jsonText(p.captured[o.Capture])
+		case policy.InRequest: // compared while the body was read, all of them
+			if p.owned > 0 && p.foreign == 0 {
+				continue
 			}
 			at = "body " + o.Name
 		default:

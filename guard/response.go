@@ -396,7 +396,7 @@ func (p *Pass) foreignObject() bool {
 		}
 		mode := p.op.Modes[policy.Ownership]
 		if o.Drop && o.List && p.dropping {
-			p.hits = append(p.hits, hitOf(policy.Ownership, exchange.ResponseOwner, mode != policy.Enforce, o.Entry, "body "+o.Name))
+			p.hit(hitOf(policy.Ownership, exchange.ResponseOwner, mode != policy.Enforce, o.Entry, "body "+o.Name))
 			return false
 		}
 		return p.foundBy(mode, policy.Ownership, exchange.ResponseOwner, "body "+o.Name, o.Entry)
@@ -493,18 +493,23 @@ func (p *Pass) redactions() {
 	}
 }
 
-// keep is what the engine asks about each owner that stands in the answer.
+// keep is what the engine asks about each owner that stands in a body.
 func (p *Pass) keep(capture int, raw []byte) jsonschema.Decision {
+	in := policy.InResponse
+	if p.Response.Status == 0 {
+		in = policy.InRequest
+	}
 	for i := range p.op.Owners {
 		o := &p.op.Owners[i]
-		if o.In != policy.InResponse || o.Capture != capture {
+		if o.In != in || o.Capture != capture {
 			continue
 		}
 		if value, ok := p.jsonText(raw); ok && p.owns(o, value) {
+			p.owned++
 			return jsonschema.KeepItem
 		}
 		p.foreign++
-		if o.Drop && o.List && p.dropping {
+		if o.Drop && o.List && p.dropping && in == policy.InResponse {
 			return jsonschema.DropItem
 		}
 		break // the pass goes on, so that an event tells all that is wrong

@@ -490,12 +490,11 @@ func (c *compiler) limitKey(op *Operation, l *Limit, k *Key) {
 	if k.Kind != policy.KeyParameter {
 		return
 	}
-	byName := func(p *Param) bool { return p.Name == k.Name }
-	if k.Param = slices.IndexFunc(op.Path, byName); k.Param >= 0 {
-		k.InPath = true
-		return
+	ps := op.Query
+	if k.InPath = k.In == policy.InPath; k.InPath {
+		ps = op.Path
 	}
-	if k.Param = slices.IndexFunc(op.Query, byName); k.Param < 0 {
+	if k.Param = slices.IndexFunc(ps, func(p *Param) bool { return p.Name == k.Name }); k.Param < 0 {
 		c.fatal(l.pos, "name one of the operation's declared parameters", "limit %q of %s %s counts by parameter %q, which it does not have", l.Name, op.Method, op.Template, k.Name)
 	}
 }

@@ -292,7 +292,7 @@ func (m *merger) limit(l policy.Limit, scope string) {
 	}
 	c := Limit{Name: l.Name, Limit: compiled, Mode: m.op.Modes[policy.Limits], Entry: where(l.Pos), Address: true, pos: l.Pos}
 	for _, k := range l.Per {
-		key := Key{Kind: k.Kind, Name: k.Name}
+		key := Key{Kind: k.Kind, Name: k.Name, In: k.In}
 		switch k.Kind {
 		case policy.KeyAddress, policy.KeyOperation:
 		case policy.KeyRequest:

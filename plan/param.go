@@ -20,9 +20,6 @@ func (c *compiler) parameters(op *Operation, o *contract.Operation, names []stri
 		case "path":
 			byName[p.Name] = cp
 		case "query":
-			if cp.Style == Form && cp.Explode && cp.Shape == Map && len(cp.Props) == 0 {
-				op.AnyQuery = true // its properties have any name
-			}
 			op.Query = append(op.Query, cp)
 		case "querystring":
 			op.AnyQuery = true
@@ -73,6 +70,12 @@ func (c *compiler) parameter(p *contract.Parameter, dir jsonschema.Direction) *P
 	}
 	cp.Schema = c.schema(p.Schema, dir)
 	c.shape(cp, cp.Schema, p.Schema.Pos())
+	if more := p.Schema.Get("additionalProperties"); cp.Shape == Map && more.Valid() {
+		s, _ := c.engine.Compile(more, dir) // its problems were told with the whole
+		if t := s.Types() & cp.Types; t != 0 {
+			cp.Types = t
+		}
+	}
 	return cp
 }
 
@@ -104,7 +107,7 @@ func (c *compiler) shape(cp *Param, s *jsonschema.Schema, pos contract.Pos) {
 			}
 		}
 		if t&scalar&^jsonschema.Null != 0 {
-			cp.Loose = true // one value may also be a scalar
+			cp.Single = t & scalar
 		}
 	case t&jsonschema.Object != 0 && t&scalar&^jsonschema.Null == 0:
 		cp.Shape, cp.Types = Map, scalar

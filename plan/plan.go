@@ -168,9 +168,10 @@ type Limit struct {
 // A Key is a part of what a limit counts by.
 type Key struct {
 	Kind    policy.KeyKind
-	Name    string
-	Capture int // of KeyRequest: index into Operation.Captures
-	Param   int // of KeyParameter: index into Path or Query
+	Name    string         // of KeyHeader in lower case
+	In      policy.PlaceIn // of KeyParameter
+	Capture int            // of KeyRequest: index into Operation.Captures
+	Param   int            // of KeyParameter: index into Path or Query
 	InPath  bool
 }
 
@@ -217,7 +218,7 @@ type Param struct {
 	Shape       Shape
 	Types       jsonschema.Types // what a scalar, or an element, may be
 	Props       map[string]jsonschema.Types
-	Loose       bool               // of a List: a single value may also be a scalar
+	Single      jsonschema.Types   // of a List: what a single value may be as a scalar; 0 nothing
 	ContentType string             // of a form's property
 	Bytes       bool               // a form's property that is declared as bytes
 	Schema      *jsonschema.Schema // nil: nothing is asked of the value
@@ -301,14 +302,22 @@ type CORS struct {
 
 // Find returns the API for a host, which is in lower case and without port,
 // and a canonical path, with the base path that the path begins with. It is
-// nil where there is none.
-func (p *Plan) Find(host, path []byte) (api *API, base string) {
-	if len(p.hosts) > 0 {
-		if api, base = longest(p.hosts[string(host)], path); api != nil {
-			return api, base
-		}
+// nil where there is none; below is false where the path begins with no base
+// path, and the API is the only one that the host has.
+func (p *Plan) Find(host, path []byte) (api *API, base string, below bool) {
+	named := p.hosts[string(host)]
+	if api, base = longest(named, path); api == nil {
+		api, base = longest(p.others, path)
 	}
-	return longest(p.others, path)
+	switch {
+	case api != nil:
+		return api, base, true
+	case len(named) == 1:
+		return named[0], "", false
+	case len(named) == 0 && len(p.others) == 1:
+		return p.others[0], "", false
+	}
+	return nil, "", false
 }
 
 // longest returns the API with the longest base path that path begins with.
