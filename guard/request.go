@@ -100,14 +100,13 @@ func (p *Pass) onePath(context.Context) bool {
 		// Without an API there is no upstream, whatever the mode.
 		return p.end(policy.Operations, reason)
 	}
-	p.op = p.api.Unmatched
+	p.op, p.beside = p.api.Unmatched, !below
 	if p.api.Unavailable {
 		return p.end(policy.Operations, exchange.ConfigUnavailable)
 	}
 	if reason != exchange.OK {
 		return p.found(policy.Paths, reason, "path")
 	}
-	p.beside = !below
 	return false
 }
 

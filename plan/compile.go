@@ -277,6 +277,7 @@ func (c *compiler) contract(op *Operation, o *contract.Operation, names []string
 		op.Responses = append(op.Responses, cr)
 	}
 	c.redactions(op)
+	c.unreadable(op, o)
 	op.Open = c.openSchema(captures)
 	if len(captures) > 0 || len(op.Detectors) > 0 {
 		op.ReadsAnswer = true
@@ -285,6 +286,21 @@ func (c *compiler) contract(op *Operation, o *contract.Operation, names []string
 		l := &op.Limits[i]
 		for j := range l.Keys {
 			c.limitKey(op, l, &l.Keys[j])
+		}
+	}
+}
+
+// unreadable says which declared answers will be refused because a control
+// must look into them and cannot.
+func (c *compiler) unreadable(op *Operation, o *contract.Operation) {
+	if len(op.Detectors) == 0 || op.Unread == policy.PassUnread || op.Modes[policy.Redact] == policy.Off {
+		return
+	}
+	for _, r := range o.Responses {
+		for _, m := range r.Content {
+			if kindOf(m.Type) != MediaJSON {
+				c.warn(m.Pos, "set unread: pass for the operation, if such answers may leave unread", "answers of %s in %s cannot be looked through for what the policy redacts, so they are refused", name(o), m.Type)
+			}
 		}
 	}
 }

@@ -46,16 +46,18 @@ func TestAPIsAreFoundByHostAndBasePath(t *testing.T) {
 		{"shop.example", "/legacy/orders/1", "old /legacy"}, // longer than the other's root
 		{"bank.example", "/live/api/orders/1", "bank /live/api"},
 		{"bank.test", "/live/api", "bank /live/api"},
-		{"bank.example", "/orders/1", "none"},
+		{"bank.example", "/orders/1", "beside bank"},
 		{"bank.example", "/any/orders/1", "any /any"}, // an API without hosts takes every host
 		{"elsewhere.example", "/any/orders/1", "any /any"},
-		{"elsewhere.example", "/v1/orders/1", "none"},
+		{"elsewhere.example", "/v1/orders/1", "beside any"},
 		{"fixed.example", "/v9/orders/1", "fixed /v9"},
-		{"fixed.example", "/ignored/orders/1", "none"},
+		{"fixed.example", "/ignored/orders/1", "beside fixed"},
 	} {
 		got := "none"
-		if api, base := p.Find([]byte(tt.host), []byte(tt.path)); api != nil {
+		if api, base, below := p.Find([]byte(tt.host), []byte(tt.path)); below {
 			got = fmt.Sprintf("%s %s", api.Name, base)
+		} else if api != nil {
+			got = "beside " + api.Name
 		}
 		if got != tt.want {
 			t.Errorf("%s%s: %q, want %q", tt.host, tt.path, got, tt.want)
