@@ -115,6 +115,7 @@ func NewIssuer(o IssuerOptions) (*Issuer, error) {
 	if o.Name == "" {
 		o.Name = o.URL
 	}
+	o.Audiences, o.Types = slices.Clone(o.Audiences), slices.Clone(o.Types)
 	s := &Issuer{o: o, wake: make(chan struct{}, 1)}
 	var errs []error
 	fault := func(format string, args ...any) {
@@ -189,7 +190,10 @@ func NewIssuer(o IssuerOptions) (*Issuer, error) {
 	if s.o.Log == nil {
 		s.o.Log = slog.New(slog.DiscardHandler)
 	}
-	return s, s.staticKeys(errs)
+	if err := s.staticKeys(errs); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // check finds the faults of a reading.

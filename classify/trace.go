@@ -30,6 +30,9 @@ func ServerDetail(body []byte) bool {
 			}
 			i += from
 			from = i + len(d.lit)
+			if isAlnum(d.lit[0]) && isAlnum(at(s, i-1)) && at(s, i-2) != '\\' { // but "\nORA-" begins a line
+				continue
+			}
 			if d.then == nil || d.then(s, from) {
 				return true
 			}

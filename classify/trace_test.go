@@ -60,6 +60,7 @@ func TestServerDetailIsSeen(t *testing.T) {
 		"org.hibernate.exception.ConstraintViolationException",
 		"PrismaClientKnownRequestError: Invalid invocation",
 		"java.sql.SQLSyntaxErrorException",
+		`{"error":"failed\nORA-00942: table or view does not exist"}`,
 	} {
 		if !ServerDetail([]byte(s)) {
 			t.Errorf("not seen in %q", s)
@@ -70,6 +71,7 @@ func TestServerDetailIsSeen(t *testing.T) {
 		"The order was not found.",
 		"email must be unique",
 		"https://example.com/var/www/",
+		"FLORA-12345: a plant", "faqpq: x",
 	} {
 		if ServerDetail([]byte(s)) || StackTrace([]byte(s)) {
 			t.Errorf("seen in %q", s)
