@@ -103,3 +103,19 @@ func BenchmarkCompile(b *testing.B) {
 		b.ReportMetric(float64(n), "schemas")
 	}
 }
+
+func BenchmarkDetectors(b *testing.B) {
+	js, _ := load(b, "github.json").valid(b)
+	var r jsonschema.Report
+	buf := make([]byte, 0, 1<<20)
+	p := &jsonschema.Policy{Detectors: tenDetectors}
+	b.SetBytes(size(js))
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range js {
+			if _, err := js[i].s.Filter(buf, js[i].doc, p, &r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

@@ -43,8 +43,7 @@ type exec struct {
 	cuts       []cut
 	redactions []redaction
 	levels     []level
-	numeric    []wanted
-	textual    []wanted
+	wanted     []wanted
 
 	bits     []uint64 // arena of sets; 0 is not used
 	text     []byte   // a decoded string
@@ -113,6 +112,7 @@ func newExec(eng *engine) *exec {
 	e := pool.Get().(*exec)
 	e.eng = eng
 	e.draft4, e.strict = eng.draft4, eng.strict
+	e.digits = 0
 	return e
 }
 
@@ -125,8 +125,7 @@ func (e *exec) release() {
 	e.marking, e.judging, e.detecting, e.redactMask = false, false, false, 0
 	e.pending, e.cuts, e.redactions = e.pending[:0], e.cuts[:0], e.redactions[:0]
 	e.samples.doc, e.samples.tape = nil, nil
-	clear(e.numeric)
-	clear(e.textual)
+	clear(e.wanted)
 	if len(e.tape) > keepTokens || cap(e.bits) > keepTokens || cap(e.memo) > keepTokens || cap(e.sets) > keepTokens {
 		return
 	}

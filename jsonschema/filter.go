@@ -53,6 +53,11 @@ func (s *Schema) Filter(dst, doc []byte, p *Policy, r *Report) (out []byte, err 
 	e.policy = p
 	e.judging = p.Undeclared != Keep
 	e.detecting = len(p.Detectors) > 0
+	for i := range p.Detectors {
+		if d := p.Detectors[i].Digits; d > 0 && (e.digits == 0 || d < e.digits) {
+			e.digits = d
+		}
+	}
 	for i := range p.Redact {
 		if i < 64 {
 			e.redactMask |= 1 << i
@@ -249,54 +254,153 @@ func (e *exec) decide(index int, raw []byte, item uint32, r *Report) bool {
 // A wanted is a detector that may find something in the document at hand.
 type wanted struct {
 	*Detector
-	length, digits int
+	length int
+	anchor anchor
 }
+
+// An anchor says how the strings are found that a detector is asked about.
+type anchor uint8
+
+const (
+	byDigits  anchor = iota // those that the parser noted
+	byEscape                // those with escapes
+	byNothing               // all
+)
 
 // detect runs the detectors over the strings that the plan does not rule out.
 //
-// Most documents hold nothing of what is looked for, so the document is asked
-// first: a detector whose bytes or literal do not occur in it at all is left
-// out. An escape like \u0040 would hide them; with one of those each string
-// is asked by itself.
+// Most documents hold nothing of what is looked for, and should not pay for
+// it: strings with many digits are noted while they are read, and the rarest
+// byte of the others is looked for in the document as a whole, by machine
+// instructions made for that. An escape like \u0040 would hide them; with one
+// of those each string is asked.
 func (e *exec) detect() {
-	e.numeric, e.textual = e.numeric[:0], e.textual[:0]
-	digits, length := 1<<30, 1<<30
+	e.wanted = e.wanted[:0]
+	sweep, digits := false, false
 	for i := range e.policy.Detectors {
 		d := &e.policy.Detectors[i]
-		if d.Find == nil || !e.unicode && !d.occurs(e.doc) {
+		if d.Find == nil {
 			continue
 		}
-		w := wanted{d, max(d.Length, d.Digits, d.Run, len(d.Literal)), d.Digits}
+		w := wanted{d, max(d.Length, d.Digits, d.Run, len(d.Literal)), byNothing}
 		if d.Digits > 0 {
-			e.numeric = append(e.numeric, w)
-			digits = min(digits, d.Digits)
-		} else {
-			e.textual = append(e.textual, w)
-		}
-		length = min(length, w.length)
-	}
-	if len(e.numeric)+len(e.textual) == 0 {
-		return
-	}
-	for i := range e.tape[:max(e.tape[0].aux, 1)] {
-		t := &e.tape[i]
-		if t.meta&(0x7f|tokQuiet|tokName) != uint32(String) || int(t.end-t.start)-2 < length {
+			w.anchor = byDigits
+			digits = true
+		} else if d.escaped() {
+			if !e.escapes {
+				continue
+			}
+			w.anchor = byEscape
+			sweep = true
+		} else if rarest := d.rarest(); rarest != 0 && !e.unicode {
+			e.occurrences(&w, rarest)
 			continue
+		} else {
+			sweep = true
 		}
-		s := e.decoded(uint32(i))
-		if len(e.numeric) > 0 && len(s) >= digits {
-			if n := countDigits(s); n >= digits {
-				for k := range e.numeric {
-					if n >= e.numeric[k].digits {
-						e.look(&e.numeric[k], s, uint32(i))
-					}
+		e.wanted = append(e.wanted, w)
+	}
+	if digits {
+		for _, i := range e.numbered {
+			if e.tape[i].meta&tokQuiet != 0 {
+				continue
+			}
+			s := e.decoded(i)
+			n := countDigits(s)
+			for k := range e.wanted {
+				if w := &e.wanted[k]; w.anchor == byDigits && n >= w.Digits {
+					e.look(w, s, i)
 				}
 			}
 		}
-		for k := range e.textual {
-			e.look(&e.textual[k], s, uint32(i))
+	}
+	if !sweep {
+		return
+	}
+	all := false
+	for k := range e.wanted {
+		all = all || e.wanted[k].anchor == byNothing
+	}
+	for i := range e.tape[:max(e.tape[0].aux, 1)] {
+		if m := e.tape[i].meta; m&(0x7f|tokQuiet|tokName) != uint32(String) || !all && m&tokEscaped == 0 {
+			continue
+		}
+		s := e.decoded(uint32(i))
+		for k := range e.wanted {
+			if w := &e.wanted[k]; w.anchor == byNothing || w.anchor == byEscape && e.tape[i].meta&tokEscaped != 0 {
+				e.look(w, s, uint32(i))
+			}
 		}
 	}
+}
+
+// occurrences asks a detector about the strings in which the rarest byte that
+// it needs occurs.
+func (e *exec) occurrences(w *wanted, rarest byte) {
+	tok, n := uint32(0), max(e.tape[0].aux, 1)
+	for at := 0; at < len(e.doc); {
+		i := bytes.IndexByte(e.doc[at:], rarest)
+		if i < 0 {
+			return
+		}
+		at += i
+		// The last token that begins before it.
+		for tok+1 < n && int(e.tape[tok+1].start) <= at {
+			tok++
+		}
+		t := &e.tape[tok]
+		if int(t.end) <= at || t.meta&0x7f != uint32(String) {
+			at++
+			continue
+		}
+		if t.meta&(tokQuiet|tokName) == 0 {
+			e.look(w, e.decoded(tok), tok)
+		}
+		at = int(t.end)
+	}
+}
+
+// escaped reports whether the detector needs what JSON always writes as an
+// escape.
+func (d *Detector) escaped() bool {
+	for i := range len(d.Literal) {
+		if c := d.Literal[i]; c < ' ' || c == '"' || c == '\\' {
+			return true
+		}
+	}
+	return false
+}
+
+// rarest returns the byte that a detector needs and that is rarest in JSON; 0
+// where each may be written as an escape, or there is none.
+func (d *Detector) rarest() (best byte) {
+	rank := func(b byte) int {
+		switch {
+		case b < ' ' || b == '"' || b == '\\' || b >= 0x7f:
+			return 0
+		case bytes.IndexByte([]byte(" ,:/._-"), b) >= 0 || b-'0' <= 9:
+			return 1
+		case bytes.IndexByte([]byte("etaoinsrhld"), b) >= 0:
+			return 2
+		case b >= 'a' && b <= 'z':
+			return 3
+		case b >= 'A' && b <= 'Z' && bytes.IndexByte([]byte("JKQVXYZ"), b) < 0:
+			return 4
+		}
+		return 5
+	}
+	top := 0
+	for k, b := range d.Bytes {
+		if r := rank(b); k < 4 && r > top {
+			best, top = b, r
+		}
+	}
+	for i := range len(d.Literal) {
+		if r := rank(d.Literal[i]); r > top {
+			best, top = d.Literal[i], r
+		}
+	}
+	return best
 }
 
 // look asks a detector about one string.
@@ -326,7 +430,7 @@ func (d *Detector) occurs(s []byte) bool {
 func countDigits(s []byte) (n int) {
 	for len(s) >= 8 {
 		x := binary.LittleEndian.Uint64(s) ^ '0'*lsb
-		n += 8 - bits.OnesCount64((x&^uint64(msb)+0x76*lsb|x)&msb)
+		n += 8 - bits.OnesCount64(((x&^uint64(msb)+0x76*lsb)|x)&msb)
 		s = s[8:]
 	}
 	for _, c := range s {

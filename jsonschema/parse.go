@@ -65,8 +65,13 @@ type parser struct {
 	fault  fault
 	draft4 bool
 	strict bool // numbers
+	// numbered are the strings that have as many digits as that, as far as
+	// can be said without decoding them. 0: nobody asks.
+	digits   int
+	numbered []uint32
 	// unicode is set where a string or name has an escape like \u0040.
 	unicode bool
+	escapes bool // some value has an escape
 }
 
 // A fault says why a document cannot be read.
@@ -106,7 +111,8 @@ func (p *parser) grow() []token {
 func (p *parser) parse(doc []byte, lim *Limits) bool {
 	p.doc = doc
 	p.sets = p.sets[:0]
-	p.unicode = false
+	p.unicode, p.escapes = false, false
+	p.numbered = p.numbered[:0]
 	if len(doc) > lim.Bytes {
 		return p.limit(lim.Bytes, "the document is larger than the limit")
 	}
@@ -135,7 +141,16 @@ valueAt:
 		tape = p.grow()
 	}
 	if c == '"' {
-		end, flags := scanString(doc, i+1)
+		var end int
+		var flags uint32
+		if p.digits == 0 {
+			end, flags = scanString(doc, i+1)
+		} else {
+			var digits int
+			if end, flags, digits = scanDigits(doc, i+1); digits >= p.digits {
+				p.numbered = append(p.numbered, uint32(n))
+			}
+		}
 		if end < 0 {
 			return p.badString(i)
 		}
@@ -143,6 +158,7 @@ valueAt:
 			return p.limit(i, "a string is longer than the limit")
 		}
 		if flags&tokEscaped != 0 {
+			p.escapes = true
 			p.unicode = p.unicode || bytes.Contains(doc[i:end], []byte(`\u`))
 		}
 		tape[n] = token{uint32(i), uint32(end), 0, uint32(String) | flags}
@@ -537,6 +553,43 @@ func scanString(doc []byte, i int) (end int, flags uint32) {
 		return at + 1, 0
 	}
 	return scanRest(doc, at)
+}
+
+// scanDigits is scanString and counts decimal digits; what has escapes, or is
+// not ASCII, is counted as if it were nothing but digits.
+func scanDigits(doc []byte, i int) (end int, flags uint32, digits int) {
+	for i+16 <= len(doc) {
+		x, y := binary.LittleEndian.Uint64(doc[i:]), binary.LittleEndian.Uint64(doc[i+8:])
+		mx, my := special(x), special(y)
+		if mx|my == 0 {
+			digits += bits.OnesCount64(digitsOf(x)) + bits.OnesCount64(digitsOf(y))
+			i += 16
+			continue
+		}
+		m, w := mx, x
+		if mx == 0 {
+			digits += bits.OnesCount64(digitsOf(x))
+			m, w = my, y
+			i += 8
+		}
+		// Those before the byte that was found.
+		digits += bits.OnesCount64(digitsOf(w) & (m&-m - 1))
+		i += bits.TrailingZeros64(m) >> 3
+		if doc[i] == '"' {
+			return i + 1, 0, digits
+		}
+		break
+	}
+	from := i
+	end, flags = scanRest(doc, i)
+	return end, flags, digits + max(0, end-from)
+}
+
+// digitsOf has the top bit of each byte that is a decimal digit, in a word of
+// ASCII.
+func digitsOf(x uint64) uint64 {
+	x ^= '0' * lsb
+	return ^((x + 0x76*lsb) | x) & msb
 }
 
 // scanRest is scanString for what is not plain ASCII, and for the last bytes
