@@ -124,13 +124,22 @@ func New(o Options) *Guard {
 // Swap puts a new plan in force. Exchanges under way end by the plan they
 // began with; limits go on counting where they stood.
 func (g *Guard) Swap(p *plan.Plan) {
-	g.current.Store(&running{plan: p, stats: newStats(p)})
+	for {
+		old := g.current.Load()
+		next := &running{plan: p}
+		if next.stats = newStats(p, nil); old != nil {
+			next.stats = newStats(p, old.stats)
+		}
+		if g.current.CompareAndSwap(old, next) {
+			return
+		}
+	}
 }
 
 // Plan returns the plan in force.
 func (g *Guard) Plan() *plan.Plan { return g.current.Load().plan }
 
-// Stats returns what was counted under the plan in force.
+// Stats returns what was counted since the start.
 func (g *Guard) Stats() *Stats { return g.current.Load().stats }
 
 // Begin takes a pass for one exchange. It must be given back by End.
@@ -162,7 +171,7 @@ type Pass struct {
 	matched bool // op is an operation of the contract, and not its API's Unmatched
 	match   plan.Match
 	base    string
-	beside  bool // the path begins with none of its API's base paths
+	beside  bool   // the path begins with none of its API's base paths
 	path    []byte // canonical, or as it came where it has no canonical form
 	below   []byte // path below the base path, where match looks
 	query   []byte // as it will be forwarded

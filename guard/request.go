@@ -90,7 +90,7 @@ func (p *Pass) onePath(context.Context) bool {
 	p.api, p.base, below = p.plan.Find(p.hostBuf, path)
 	if p.api == nil {
 		p.op = p.plan.Nowhere
-		p.stats.nowhere.Add(1)
+		p.stats.total.nowhere.Add(1)
 		if reason == exchange.OK {
 			reason = exchange.UnknownOperation
 			if !p.plan.KnownHost(p.hostBuf) {
@@ -153,6 +153,8 @@ func (p *Pass) findOperation(context.Context) bool {
 		return true
 	}
 	switch {
+	case p.match.Operation != nil && !p.match.Operation.Under(p.base):
+		return p.found(policy.Operations, exchange.UnknownOperation, "path")
 	case p.match.Operation != nil:
 		p.op = p.match.Operation
 		if p.op.Unguarded {

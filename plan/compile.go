@@ -18,6 +18,9 @@ import (
 // property.
 const ClassKeyword = "x-sallyport-class"
 
+// maxClasses is how many data classes the engine can tell apart.
+const maxClasses = 64
+
 // Options say what a plan is compiled from.
 type Options struct {
 	Sources []Source
@@ -158,6 +161,10 @@ func (c *compiler) api(s Source) {
 	}
 
 	c.classes = c.classNames()
+	if len(c.classes) > maxClasses {
+		c.fatalOnce(s.Pos, "redact fewer classes of your own", "the policy names so many data classes that there are %d, and at most %d can be told apart", len(c.classes), maxClasses)
+		return
+	}
 	c.engine = jsonschema.NewCompiler(jsonschema.Options{
 		Dialect: s.Contract.Dialect, AssertFormat: true, ClassKeyword: ClassKeyword, Classes: c.classes,
 	})
@@ -174,6 +181,14 @@ func (c *compiler) api(s Source) {
 			continue
 		}
 		c.contract(op, o, names)
+		if s.BasePath == nil && len(a.Bases) > 1 {
+			// Below another operation's server the upstream has what the
+			// contract does not tell of.
+			op.bases = basesOf(s.Contract.Servers)
+			if len(o.Servers) > 0 {
+				op.bases = basesOf(o.Servers)
+			}
+		}
 	}
 	for _, o := range s.Contract.Closed { // after the others, which come first where both fit
 		op := c.operation(o)
@@ -187,22 +202,35 @@ func (c *compiler) bases(s Source) []string {
 	if s.BasePath != nil {
 		return []string{strings.TrimSuffix(*s.BasePath, "/")}
 	}
-	var bs []string
-	if s.Contract != nil {
-		servers := s.Contract.Servers
-		for _, o := range s.Contract.Operations {
-			servers = append(servers, o.Servers...)
+	if s.Contract == nil {
+		return []string{""}
+	}
+	bs := basesOf(s.Contract.Servers)
+	for _, o := range s.Contract.Operations {
+		if len(o.Servers) == 0 {
+			continue
 		}
-		for _, sv := range servers {
-			if !slices.Contains(bs, sv.BasePath) {
-				bs = append(bs, sv.BasePath)
+		for _, b := range basesOf(o.Servers) {
+			if !slices.Contains(bs, b) {
+				bs = append(bs, b)
 			}
+		}
+	}
+	slices.SortStableFunc(bs, func(a, b string) int { return len(b) - len(a) })
+	return bs
+}
+
+// basesOf returns the base paths of servers. Where there are none, the contract
+// means the root.
+func basesOf(servers []contract.Server) (bs []string) {
+	for _, sv := range servers {
+		if !slices.Contains(bs, sv.BasePath) {
+			bs = append(bs, sv.BasePath)
 		}
 	}
 	if len(bs) == 0 {
 		bs = []string{""}
 	}
-	slices.SortStableFunc(bs, func(a, b string) int { return len(b) - len(a) })
 	return bs
 }
 

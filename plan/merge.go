@@ -46,6 +46,16 @@ func (m *merger) run() {
 			m.apply(e)
 		}
 	}
+	for i := range m.op.Limits {
+		l := &m.op.Limits[i]
+		switch {
+		case l.own:
+		case l.Address:
+			l.Mode = m.op.Modes[policy.AddressLimits]
+		default:
+			l.Mode = m.op.Modes[policy.Limits]
+		}
+	}
 }
 
 // selects reports whether a selector means the operation. The operation that
@@ -255,7 +265,7 @@ func (m *merger) owner(o *policy.Owner) {
 	switch o.At.In {
 	case policy.InRequest:
 		c.Name = o.At.Pointer
-		c.Capture = m.capture(o.At.Pointer)
+		c.Capture = m.capture(o.At.Pointer, o.Pos)
 	case policy.InResponse:
 		c.Name = o.At.Pointer
 	case policy.InHeader:
@@ -271,10 +281,17 @@ func (m *merger) owner(o *policy.Owner) {
 	m.op.Owners = append(m.op.Owners, c)
 }
 
+// maxCaptures is how many values the engine finds in one pass.
+const maxCaptures = 64
+
 // capture asks for a value of the request body.
-func (m *merger) capture(pointer string) int {
+func (m *merger) capture(pointer string, pos contract.Pos) int {
 	if i := slices.Index(m.op.Captures, pointer); i >= 0 {
 		return i
+	}
+	if len(m.op.Captures) == maxCaptures {
+		m.fatalOnce(pos, "", "the policy asks for more than %d values of one request body", maxCaptures)
+		return 0
 	}
 	m.op.Captures = append(m.op.Captures, pointer)
 	return len(m.op.Captures) - 1
@@ -290,24 +307,21 @@ func (m *merger) limit(l policy.Limit, scope string) {
 		m.fatalOnce(l.Pos, "", "%v", err)
 		return
 	}
-	c := Limit{Name: l.Name, Limit: compiled, Mode: m.op.Modes[policy.Limits], Entry: where(l.Pos), Address: true, pos: l.Pos}
+	c := Limit{Name: l.Name, Limit: compiled, Entry: where(l.Pos), Address: true, pos: l.Pos}
 	for _, k := range l.Per {
 		key := Key{Kind: k.Kind, Name: k.Name, In: k.In}
 		switch k.Kind {
 		case policy.KeyAddress, policy.KeyOperation:
 		case policy.KeyRequest:
 			c.Address, c.Body = false, true
-			key.Capture = m.capture(k.Pointer)
+			key.Capture = m.capture(k.Pointer, l.Pos)
 		default:
 			c.Address = false
 		}
 		c.Keys = append(c.Keys, key)
 	}
-	if c.Address {
-		c.Mode = m.op.Modes[policy.AddressLimits]
-	}
 	if l.Mode != nil {
-		c.Mode = l.Mode.Value
+		c.Mode, c.own = l.Mode.Value, true
 	}
 	for i := range m.op.Limits {
 		if was := &m.op.Limits[i]; was.Name == c.Name {

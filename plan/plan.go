@@ -11,6 +11,7 @@ package plan
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/authn"
@@ -123,7 +124,13 @@ type Operation struct {
 	CORS        *CORS
 	ReadsAnswer bool // some control must see the body of answers
 
-	public bool // the policy opened it on purpose
+	public bool     // the policy opened it on purpose
+	bases  []string // where it is reached; nil: under every base path of the API
+}
+
+// Under reports whether the contract has the operation under a base path.
+func (o *Operation) Under(base string) bool {
+	return o.bases == nil || slices.Contains(o.bases, base)
 }
 
 // An Alternative is one way to satisfy an operation's security: all of the
@@ -162,6 +169,7 @@ type Limit struct {
 	Mode    policy.Mode
 	Entry   string
 
+	own bool // Mode was set for this limit itself
 	pos contract.Pos
 }
 

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -130,5 +131,49 @@ func TestHashCoversContractAndPolicy(t *testing.T) {
 	c, _ := compile(t, `- {on: ["*"], mode: observe}`)
 	if a.Hash != b.Hash || a.Hash == c.Hash {
 		t.Errorf("hashes %s, %s, %s", a.Hash, b.Hash, c.Hash)
+	}
+}
+
+// TestModesOfLimitsAreThoseOfTheWholePolicy: a later entry that enforces must
+// not leave the limits of earlier ones observing.
+func TestModesOfLimitsAreThoseOfTheWholePolicy(t *testing.T) {
+	p, ds := compile(t, `
+- {on: ["*"], mode: observe, limits: [{name: a, per: address, rate: 10/s}, {name: b, per: principal, rate: 10/s}, {name: c, per: principal, rate: 1/s, mode: observe}]}
+- {on: ["tag:orders"], mode: enforce}
+- {on: ["tag:admin"], controls: {address_limits: off}}
+`)
+	if ds.Fatal() {
+		t.Fatal(ds)
+	}
+	for id, want := range map[string][]policy.Mode{
+		"open":        {policy.Observe, policy.Observe, policy.Observe},
+		"getOrder":    {policy.Enforce, policy.Enforce, policy.Observe},
+		"deleteOrder": {policy.Off, policy.Enforce, policy.Observe},
+	} {
+		for i, l := range operation(t, p, id).Limits {
+			if l.Mode != want[i] {
+				t.Errorf("%s: limit %s has mode %v, want %v", id, l.Name, l.Mode, want[i])
+			}
+		}
+	}
+}
+
+// TestTooMuchToCountIsAnErrorAtLoad and not a refusal of every request.
+func TestTooMuchToCountIsAnErrorAtLoad(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("- on: [\"*\"]\n  limits:\n")
+	for i := range 65 {
+		fmt.Fprintf(&b, "    - {name: l%d, per: \"request:/a%d\", rate: 1/s}\n", i, i)
+	}
+	if _, ds := compile(t, b.String()); !ds.Fatal() || !strings.Contains(ds.Error(), "more than 64 values") {
+		t.Errorf("65 values of one body: %v", ds)
+	}
+	b.Reset()
+	b.WriteString("- on: [\"*\"]\n  redact:\n")
+	for i := range 64 {
+		fmt.Fprintf(&b, "    - {class: own.c%d, show: mask}\n", i)
+	}
+	if _, ds := compile(t, b.String()); !ds.Fatal() || !strings.Contains(ds.Error(), "data classes") {
+		t.Errorf("more than 64 data classes: %v", ds)
 	}
 }

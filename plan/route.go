@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/sallyport/sallyport/exchange"
 )
 
 // MaxPathParams is how many parameters a path template may hold.
@@ -61,7 +63,11 @@ func (n *node) add(template string, op *Operation) (names []string, ok bool) {
 	for seg := range strings.SplitSeq(strings.TrimPrefix(template, "/"), "/") {
 		literals, params := splitSegment(seg)
 		names = append(names, params...)
+		for i := range literals {
+			literals[i] = canonical(literals[i])
+		}
 		if len(params) == 0 {
+			seg = literals[0]
 			next := n.static[seg]
 			if next == nil {
 				next = &node{}
@@ -88,6 +94,26 @@ func (n *node) add(template string, op *Operation) (names []string, ok bool) {
 	}
 	n.leaf = append(n.leaf, op)
 	return names, true
+}
+
+// canonical writes a template's text as it stands in canonical paths: contracts
+// say "/café" where callers send "/caf%C3%A9". What no canonical path holds
+// stays as it is, and matches nothing.
+func canonical(literal string) string {
+	const upper = "0123456789ABCDEF"
+	b := []byte{'/'}
+	for i := range len(literal) {
+		if c := literal[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>^`|", c) >= 0 {
+			b = append(b, '%', upper[c>>4], upper[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	path, reason := exchange.CleanPath(nil, b, exchange.PathOptions{EncodedSlash: true, DoubleEncoding: true, Parameters: true, EmptySegments: true})
+	if reason != exchange.OK {
+		return literal
+	}
+	return string(path[1:])
 }
 
 // splitSegment takes "a{x}b{y}" apart into its literals and names.
@@ -194,6 +220,9 @@ func (n *node) ambiguous(path []byte, from, end int) bool {
 	for _, p := range n.patterns {
 		if len(p.literals) == 2 && p.literals[0] == "" && p.literals[1] == "" {
 			continue // a parameter alone takes either form
+		}
+		if slices.ContainsFunc(p.literals, func(l string) bool { return strings.Contains(l, "%") }) {
+			continue // its text stands only escaped
 		}
 		m.n = 0
 		as := p.match(path, from, end, &m)
