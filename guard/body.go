@@ -52,7 +52,7 @@ func (p *Pass) passesUnread(r exchange.Reason) bool {
 	if p.op.Unread != policy.PassUnread {
 		return false
 	}
-	p.stats.unread.Add(1)
+	p.stats.total.unread.Add(1)
 	p.noted(policy.RequestBody, r, "body", true)
 	return true
 }
@@ -374,13 +374,21 @@ func (p *Pass) judgeUndeclared(context.Context) bool {
 			}
 		}
 	}
-	if n := &p.report.Undeclared; n.Count > 0 && p.op.Undeclared != policy.DenyThem {
-		p.noted(policy.MassAssignment, exchange.RequestUndeclared, bodyAt(n), p.op.Undeclared == policy.ReportThem || !p.enforced(policy.MassAssignment))
-	}
-	if n := &p.report.ReadOnly; n.Count > 0 && p.op.ReadOnly != policy.DenyThem {
-		p.noted(policy.MassAssignment, exchange.RequestReadOnly, bodyAt(n), p.op.ReadOnly == policy.ReportThem || !p.enforced(policy.MassAssignment))
-	}
+	p.cutOut(exchange.RequestUndeclared, &p.report.Undeclared, p.op.Undeclared)
+	p.cutOut(exchange.RequestReadOnly, &p.report.ReadOnly, p.op.ReadOnly)
 	return false
+}
+
+// cutOut says what was cut out of the request, or would have been.
+func (p *Pass) cutOut(r exchange.Reason, n *jsonschema.Named, u policy.Undeclared) {
+	if n.Count == 0 || u == policy.DenyThem {
+		return
+	}
+	stays := u == policy.ReportThem || !p.enforced(policy.MassAssignment)
+	p.noted(policy.MassAssignment, r, bodyAt(n), stays)
+	if !stays {
+		p.stripped += n.Count
+	}
 }
 
 // bodyAt names the first place of several.

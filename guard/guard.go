@@ -2,11 +2,13 @@ package guard
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"sync"
@@ -83,16 +85,16 @@ type Options struct {
 // A Guard runs the current plan over exchanges. It may be used by any number
 // of goroutines at once.
 type Guard struct {
-	current  atomic.Pointer[running]
-	events   event.Sink
-	log      *slog.Logger
-	pseudo   func(string) string
-	hashKey  []byte
-	counter  limit.Counter
-	now      func() time.Time
-	passes   sync.Pool
-	idPrefix uint64
-	idCount  atomic.Uint64
+	current atomic.Pointer[running]
+	events  event.Sink
+	log     *slog.Logger
+	pseudo  func(string) string
+	hashKey []byte
+	counter limit.Counter
+	now     func() time.Time
+	passes  sync.Pool
+	ids     cipher.Block
+	idCount atomic.Uint64
 }
 
 // running is a plan and what is counted of it.
@@ -103,7 +105,10 @@ type running struct {
 
 // New makes a guard.
 func New(o Options) *Guard {
-	g := &Guard{events: o.Events, log: o.Log, pseudo: o.Pseudonym, hashKey: o.HashKey, now: o.Now, idPrefix: rand.Uint64()}
+	g := &Guard{events: o.Events, log: o.Log, pseudo: o.Pseudonym, hashKey: o.HashKey, now: o.Now}
+	key := make([]byte, 16)
+	rand.Read(key) // never fails
+	g.ids, _ = aes.NewCipher(key)
 	if g.log == nil {
 		g.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
@@ -111,7 +116,8 @@ func New(o Options) *Guard {
 		g.now = time.Now
 	}
 	if len(g.hashKey) == 0 {
-		g.hashKey = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, rand.Uint64()), rand.Uint64())
+		g.hashKey = make([]byte, 16)
+		rand.Read(g.hashKey)
 	}
 	if g.counter = o.Counter; g.counter == nil {
 		g.counter = limit.NewMemory(limit.MemoryOptions{})
@@ -202,6 +208,8 @@ type Pass struct {
 	amedia     *plan.Media
 	body       []byte // answer's body to send
 	altered    bool   // body is not as it came
+	stripped   int    // properties cut out, at both doors
+	redacted   int    // values masked
 	owned      int    // objects in the request that are the caller's own
 	foreign    int    // objects of others, in the request, then in the answer
 	overriding bool   // a form asks for another method
@@ -252,16 +260,13 @@ func newPass(g *Guard) *Pass {
 func (p *Pass) ID() []byte { return p.id[:] }
 
 // newID makes an id that does not repeat, and from which the number of
-// requests cannot be read.
+// requests cannot be read: a count, encrypted with a key of this process.
 func (p *Pass) newID() {
-	var b [16]byte
-	n := p.g.idCount.Add(1)
-	x := (n + p.g.idPrefix) * 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	binary.BigEndian.PutUint64(b[:8], p.g.idPrefix)
-	binary.BigEndian.PutUint64(b[8:], x^x>>31)
-	hex.Encode(p.id[:], b[:])
+	b := p.id[16:]
+	clear(b)
+	binary.BigEndian.PutUint64(b, p.g.idCount.Add(1))
+	p.g.ids.Encrypt(b, b)
+	hex.Encode(p.id[:], b) // each byte is read before its place is written
 }
 
 // maxKept is how large a buffer a pass keeps for the next exchange.
@@ -389,7 +394,7 @@ func (p *Pass) record() {
 		Proto: p.Request.Proto, Remote: p.Request.Remote.Addr(), Status: p.replied, UpstreamStatus: p.upstream,
 		Ours: p.own == Answer || p.verdict.Action == exchange.Deny, Action: p.verdict.Action, Reason: p.verdict.Reason,
 		Hits: p.hits, BytesIn: max(p.Request.Length, int64(len(p.Request.Body)), 0), BytesOut: p.sent, Duration: took, Upstream: p.upTook,
-		Stripped: p.report.Undeclared.Count + p.report.WriteOnly.Count + p.report.ReadOnly.Count, Redacted: p.report.Redacted.Count,
+		Stripped: p.stripped, Redacted: p.redacted,
 	}
 	if p.api != nil {
 		e.API = p.api.Name

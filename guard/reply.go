@@ -353,7 +353,7 @@ func (p *Pass) passed() Reply {
 			if cors && len(f.Name) > 15 && exchange.EqualFold(f.Name[:15], "access-control-") {
 				continue
 			}
-			if p.altered && exchange.EqualFold(f.Name, "accept-ranges") {
+			if p.altered && exchange.EqualFold(f.Name, "accept-ranges") || !keepCache && targetsCaches(f.Name) {
 				continue
 			}
 		}
@@ -432,6 +432,14 @@ func (p *Pass) privateCache() {
 		p.text = append(p.text, private...)
 	}
 	p.fields = append(p.fields, exchange.F(exchange.CacheControl, p.text[from:len(p.text):len(p.text)]))
+}
+
+// targetsCaches reports whether a field tells caches of one kind something else
+// than Cache-Control does (RFC 9213).
+func targetsCaches(name []byte) bool {
+	const targeted = "cdn-cache-control"
+	return len(name) >= len(targeted) && exchange.EqualFold(name[len(name)-len(targeted):], targeted) ||
+		exchange.EqualFold(name, "surrogate-control") || exchange.EqualFold(name, "x-accel-expires")
 }
 
 // directive takes the first directive off a list. A quoted string may hold
@@ -520,15 +528,18 @@ func (p *Pass) corsAnswer() {
 		return
 	}
 	c := p.op.CORS
+	same := c.Any && !c.Credentials // for every origin
+	if !same {
+		p.fields = append(p.fields, exchange.F(exchange.Vary, originVary))
+	}
 	o, ok := p.Request.Header.Get(exchange.Origin)
 	if !ok || !p.allowedOrigin(c, o) {
 		return
 	}
-	if c.Any && !c.Credentials {
-		p.fields = append(p.fields, exchange.Field{Name: acao, Value: starOrigin})
-	} else {
-		p.fields = append(p.fields, exchange.Field{Name: acao, Value: o}, exchange.F(exchange.Vary, originVary))
+	if same {
+		o = starOrigin
 	}
+	p.fields = append(p.fields, exchange.Field{Name: acao, Value: o})
 	if c.Credentials && !c.Any {
 		p.fields = append(p.fields, exchange.Field{Name: acac, Value: trueValue})
 	}
@@ -544,12 +555,13 @@ func (p *Pass) options(preflight bool) bool {
 	if preflight {
 		h := p.Request.Header
 		m, _ := h.Get(exchange.AccessControlRequestMethod)
+		declared := false
 		for _, o := range p.match.Allowed {
 			if o.Method == string(m) {
-				p.op = o
+				p.op, declared = o, true
 			}
 		}
-		if p.op.CORS != nil { // without a word of CORS the browser refuses by itself
+		if p.op.CORS != nil && declared { // without a word of CORS the browser refuses by itself
 			o, _ := h.Get(exchange.Origin)
 			p.preflight = p.allowedOrigin(p.op.CORS, o)
 			if !p.preflight && p.found(policy.Origins, exchange.CORSOrigin, "header Origin") {

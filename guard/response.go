@@ -33,7 +33,6 @@ var responseDoor = [...]func(p *Pass) (refused bool){
 func (p *Pass) ResponseHead() Step {
 	p.upstream = p.Response.Status
 	p.upTook = p.g.now().Sub(p.upBegan)
-	p.report.Undeclared.Count, p.report.WriteOnly.Count, p.report.Redacted.Count = 0, 0, 0
 	status := p.Response.Status
 	if p.Request.Method == "HEAD" || status == 204 || status == 304 || p.Response.Length == 0 {
 		p.declaredStatus()
@@ -203,7 +202,7 @@ func (p *Pass) needed() bool {
 // unreadable records that a control could not read what it needs. It does not
 // pass, unless policy says so.
 func (p *Pass) unreadable(r exchange.Reason) (refused bool) {
-	p.stats.unread.Add(1)
+	p.stats.total.unread.Add(1)
 	c := policy.ResponseFilter
 	if p.op.Unread == policy.PassUnread {
 		p.noted(c, r, "body", true)
@@ -259,7 +258,7 @@ func (p *Pass) answerArrived() bool {
 	case errors.Is(p.bodyErr, ErrTooLarge):
 		// The rest is still with the upstream, so it cannot be passed on
 		// any more, whatever the mode.
-		p.stats.unread.Add(1)
+		p.stats.total.unread.Add(1)
 		return p.withhold(policy.Enforce, policy.ResponseFilter, exchange.ResponseTooLarge)
 	case errors.Is(p.bodyErr, ErrTimeout):
 		return p.end(policy.ResponseBody, exchange.UpstreamTimeout)
@@ -427,12 +426,21 @@ func (p *Pass) answerChanged(s *jsonschema.Schema, out []byte) bool {
 	stripW := filter && p.op.WriteOnly == policy.StripThem
 	if r.Undeclared.Count > 0 {
 		p.noted(policy.ResponseFilter, exchange.ResponseUndeclared, bodyAt(&r.Undeclared), !stripU)
+		if stripU {
+			p.stripped += r.Undeclared.Count
+		}
 	}
 	if r.WriteOnly.Count > 0 {
 		p.noted(policy.ResponseFilter, exchange.ResponseWriteOnly, bodyAt(&r.WriteOnly), !stripW)
+		if stripW {
+			p.stripped += r.WriteOnly.Count
+		}
 	}
 	if r.Redacted.Count > 0 {
 		p.noted(policy.Redact, exchange.ResponseRedacted, bodyAt(&r.Redacted), !redact)
+		if redact {
+			p.redacted += r.Redacted.Count
+		}
 	}
 	if !r.Changed {
 		return false
