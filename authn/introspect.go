@@ -190,7 +190,7 @@ func (s *Introspector) verify(ctx context.Context, token []byte, now time.Time) 
 	s.ended(err, probe, now)
 	if err == nil {
 		q.a = a
-		s.remember(key, a, now)
+		s.remember(key, a)
 	}
 	close(q.done)
 	s.mu.Unlock()
@@ -211,7 +211,7 @@ func (s *Introspector) remembered(token []byte, now time.Time) *answer {
 
 // remember keeps an answer. Tokens that are not active, which anyone can make
 // up, never push out those that are.
-func (s *Introspector) remember(token string, a *answer, now time.Time) {
+func (s *Introspector) remember(token string, a *answer) {
 	m := s.active
 	if a.principal == nil {
 		m = s.inactive

@@ -202,7 +202,7 @@ func TestC19Introspection(t *testing.T) {
 		"HTML":                {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }, exchange.AuthnUnavailable},
 		"500":                 {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, exchange.AuthnUnavailable},
 		"401":                 {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, exchange.AuthnUnavailable},
-		"a redirect":          {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, o.URL, 307) }, exchange.AuthnUnavailable},
+		"a redirect":          {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, o.URL, http.StatusTemporaryRedirect) }, exchange.AuthnUnavailable},
 		"hangs up":            {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, exchange.AuthnUnavailable},
 		"2 MB":                {send(`{"active":true,"x":"` + strings.Repeat("a", 2<<20) + `"}`), exchange.AuthnUnavailable},
 		"another audience":    {send(`{"active":true,"sub":"alice","aud":"other"}`), exchange.AuthnAudience},

@@ -16,7 +16,6 @@ func index(s []byte, lit string) int {
 }
 
 func isDigit(c byte) bool { return c-'0' < 10 }
-func isLower(c byte) bool { return c-'a' < 26 }
 func isUpper(c byte) bool { return c-'A' < 26 }
 func isAlpha(c byte) bool { return c|0x20-'a' < 26 }
 func isAlnum(c byte) bool { return isDigit(c) || isAlpha(c) }
