@@ -54,7 +54,6 @@ type App struct {
 	identity *identities
 	events   *event.Writer // nil where events go nowhere
 	file     *event.File   // where they go to a file
-	counters counters
 	draining atomic.Bool
 
 	reloading sync.Mutex // held while loading: one at a time
@@ -393,9 +392,8 @@ func (a *App) reload(asked bool) error {
 		a.log.Error("kept the old configuration", "err", err)
 		return err
 	}
-	old, before := a.current.Load(), a.guard.Stats()
+	old := a.current.Load()
 	a.guard.Swap(next.plan)
-	a.counters.retire(before)
 	a.identity.commit(next.identity)
 	a.admin.setToken(string(next.config.Admin.Token))
 	a.current.Store(next)

@@ -1,28 +1,13 @@
 package app
 
 import (
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/sallyport/sallyport/exchange"
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/telemetry"
 )
-
-// counters carry what was counted over reloads: the guard counts for each plan
-// anew, and a counter that falls is read as a restart.
-type counters struct {
-	mu   sync.Mutex     // guards what follows
-	past totals         // of plans that nobody asks any more
-	last []*guard.Stats // of the plans before, oldest first
-}
-
-// keepStats is how many plans that were replaced may still be counting:
-// exchanges that are under way end by the plan they began with.
-const keepStats = 16
 
 // totals are sums by what metrics show them by.
 type totals struct {
@@ -31,52 +16,6 @@ type totals struct {
 	changed   map[telemetry.Changed]uint64
 	took      map[string]*telemetry.Histogram // by API
 	waits     map[string]*telemetry.Wait
-	unmatched uint64
-}
-
-func newTotals() totals {
-	return totals{map[telemetry.Exchanges]uint64{}, map[telemetry.Hits]uint64{}, map[telemetry.Changed]uint64{},
-		map[string]*telemetry.Histogram{}, map[string]*telemetry.Wait{}, 0}
-}
-
-// retire keeps what a plan counted that was replaced. It goes on counting what
-// is under way, so it is added up for good only when several more have gone.
-func (c *counters) retire(s *guard.Stats) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.past.exchanges == nil {
-		c.past = newTotals()
-	}
-	if len(c.last) == keepStats {
-		c.past.add(c.last[0])
-		c.last = slices.Delete(c.last, 0, 1)
-	}
-	c.last = append(c.last, s)
-}
-
-// sum is everything counted since the start.
-func (c *counters) sum(now *guard.Stats) totals {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := newTotals()
-	maps.Copy(t.exchanges, c.past.exchanges)
-	maps.Copy(t.hits, c.past.hits)
-	maps.Copy(t.changed, c.past.changed)
-	for api, h := range c.past.took {
-		copied := *h
-		copied.Buckets = slices.Clone(h.Buckets)
-		t.took[api] = &copied
-	}
-	for api, w := range c.past.waits {
-		copied := *w
-		t.waits[api] = &copied
-	}
-	t.unmatched = c.past.unmatched
-	for _, s := range c.last {
-		t.add(s)
-	}
-	t.add(now)
-	return t
 }
 
 var bounds = func() []float64 {
@@ -87,42 +26,41 @@ var bounds = func() []float64 {
 	return b
 }()
 
-// add adds what one plan counted; s may be nil.
-func (t *totals) add(s *guard.Stats) {
-	if s == nil || s.Plan == nil {
-		return
+// sum adds up what the guard counted by operation.
+func sum(s *guard.Stats) totals {
+	t := totals{map[telemetry.Exchanges]uint64{}, map[telemetry.Hits]uint64{}, map[telemetry.Changed]uint64{},
+		map[string]*telemetry.Histogram{}, map[string]*telemetry.Wait{}}
+	for op, o := range s.All {
+		t.add(op.API, op.Operation, op.Mode, o)
 	}
-	t.unmatched += s.Nowhere()
-	for i, op := range s.Plan.Operations {
-		o := s.Operation(i)
-		name := ""
-		if op.API != nil {
-			name = op.API.Name
+	return t
+}
+
+func (t *totals) add(api, id, mode string, o *guard.OperationStats) {
+	e := telemetry.Exchanges{API: api, Operation: id, Mode: mode, Verdict: "allow", Reason: exchange.OK.Code()}
+	for class := 0; class <= 5; class++ {
+		if n := o.Passed(class); n > 0 {
+			e.Status = strconv.Itoa(class) + "xx"
+			t.exchanges[e] += n
 		}
-		e := telemetry.Exchanges{API: name, Operation: op.ID, Mode: op.Mode.String(), Verdict: "allow", Reason: exchange.OK.Code()}
-		for class := 0; class <= 5; class++ {
-			if n := o.Passed(class); n > 0 {
-				e.Status = strconv.Itoa(class) + "xx"
-				t.exchanges[e] += n
-			}
-		}
-		e.Verdict = "deny"
-		for _, r := range exchange.Reasons() {
-			if n := o.Refused(r); n > 0 {
-				e.Reason, e.Status = r.Code(), statusClass(r)
-				t.exchanges[e] += n
-			}
-			if n := o.Observed(r); n > 0 {
-				t.hits[telemetry.Hits{API: name, Operation: op.ID, Reason: r.Code(), Mode: op.Mode.String()}] += n
-			}
-		}
-		for what, n := range map[string]uint64{"stripped": o.Stripped(), "redacted": o.Redacted()} {
-			if n > 0 {
-				t.changed[telemetry.Changed{API: name, What: what}] += n
-			}
-		}
-		t.durations(name, o)
 	}
+	e.Verdict = "deny"
+	for _, r := range exchange.Reasons() {
+		if n := o.Refused(r); n > 0 {
+			e.Reason, e.Status = r.Code(), statusClass(r)
+			t.exchanges[e] += n
+		}
+		if n := o.Observed(r); n > 0 {
+			t.hits[telemetry.Hits{API: api, Operation: id, Reason: r.Code(), Mode: mode}] += n
+		}
+	}
+	if n := o.Stripped(); n > 0 {
+		t.changed[telemetry.Changed{API: api, What: "stripped"}] += n
+	}
+	if n := o.Redacted(); n > 0 {
+		t.changed[telemetry.Changed{API: api, What: "redacted"}] += n
+	}
+	t.durations(api, o)
 }
 
 func (t *totals) durations(api string, o *guard.OperationStats) {
@@ -153,9 +91,9 @@ func statusClass(r exchange.Reason) string {
 // snapshot reads every counter, for a scrape.
 func (a *App) snapshot() telemetry.Snapshot {
 	stats := a.guard.Stats()
-	t := a.counters.sum(stats)
+	t := sum(stats)
 	s := telemetry.Snapshot{
-		Unmatched: t.unmatched, Panics: a.gateway.Panics(), Ready: a.ready() == nil,
+		Unmatched: stats.Nowhere(), Unread: stats.Unread(), Panics: a.gateway.Panics(), Ready: a.ready() == nil,
 		Plan: telemetry.Plan{Hash: stats.Plan.Hash, Since: stats.Began, Faults: map[string]int{"error": 0, "closed": 0, "warning": 0}},
 	}
 	for e, n := range t.exchanges {

@@ -43,9 +43,6 @@ type certificates struct {
 	// clients are the authorities of client certificates, nil where none is
 	// asked for.
 	clients *x509.CertPool
-	// several is set where they name more than one host, so that a
-	// connection made for one may be used to reach another.
-	several bool
 }
 
 // LoadCertificates reads the certificates for the first time. At least one is
@@ -66,7 +63,7 @@ func LoadCertificates(f CertificateFiles) (*Certificates, error) {
 // pair that does not match, cannot be read, or has expired changes nothing:
 // the certificates in use stay, and the error joins every fault.
 func (c *Certificates) Load() (changed bool, err error) {
-	next, hash, names := &certificates{}, sha256.New(), map[string]bool{}
+	next, hash := &certificates{}, sha256.New()
 	var errs []error
 	for _, p := range c.files.Pairs {
 		cert, err1 := os.ReadFile(p.Cert)
@@ -87,9 +84,6 @@ func (c *Certificates) Load() (changed bool, err error) {
 			errs = append(errs, fmt.Errorf("%s: the certificate expired on %s", p.Cert, until.Format(time.DateOnly)))
 			continue
 		}
-		for _, name := range pair.Leaf.DNSNames {
-			names[strings.ToLower(name)] = true
-		}
 		next.list = append(next.list, pair)
 	}
 	if c.files.ClientCA != "" {
@@ -105,7 +99,6 @@ func (c *Certificates) Load() (changed bool, err error) {
 	if err := errors.Join(errs...); err != nil {
 		return false, err
 	}
-	next.several = len(names) > 1
 	hash.Sum(next.sum[:0])
 	if old := c.current.Load(); old != nil && old.sum == next.sum {
 		return false, nil
@@ -132,9 +125,6 @@ func (c *Certificates) Leaves() (leaves []*x509.Certificate) {
 	}
 	return leaves
 }
-
-// several reports whether the names of the certificates are more than one.
-func (c *Certificates) several() bool { return c.current.Load().several }
 
 // get picks the certificate for a handshake: the first that the client can
 // use, else the first, so that the client sees whose server it has reached.
@@ -169,16 +159,6 @@ func (c *Certificates) Config(minVersion uint16, protocols ...string) *tls.Confi
 		return now, nil
 	}
 	return outer
-}
-
-// misdirected reports whether a request is for another host than the
-// connection was made for (RFC 9110 section 7.4). It can only be told where
-// the client named one.
-func misdirected(certs *Certificates, state *tls.ConnectionState, host []byte) bool {
-	if certs == nil || state == nil || state.ServerName == "" || !certs.several() {
-		return false
-	}
-	return !sameHost(host, state.ServerName)
 }
 
 // sameHost compares the authority of a request, which may have a port, with a

@@ -93,7 +93,7 @@ func TestF26CertificateRotation(t *testing.T) {
 	held := &http.Client{Transport: tr}
 	get := func() {
 		t.Helper()
-		if resp, b := do(t, held, "GET", "https://"+x.addr+"/items/1", ""); resp.StatusCode != 200 || resp.TLS.PeerCertificates[0].SerialNumber.Int64() != 1 {
+		if resp, b := do(t, held, "GET", "https://"+x.addr+"/items/1", "", "Host", "shop.example"); resp.StatusCode != 200 || resp.TLS.PeerCertificates[0].SerialNumber.Int64() != 1 {
 			t.Errorf("the open connection: %d %s", resp.StatusCode, b)
 		}
 	}
@@ -192,6 +192,7 @@ func TestClientCertificates(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		r, _ := http.NewRequestWithContext(ctx, "GET", "https://"+x.addr+"/items/1", nil)
+		r.Host = "shop.example"
 		resp, err := (&http.Client{Transport: tr}).Do(r)
 		if err == nil {
 			resp.Body.Close()

@@ -85,6 +85,9 @@ func (f *http2Front) head(limits headLimits) exchange.Reason {
 		return exchange.WireURITooLong
 	case !targetBytes(r.RequestURI) || !wire.ValidHost(f.req.Host):
 		return exchange.WireMalformed
+	case f.req.TLS != nil && f.req.TLS.ServerName != "" && !sameHost(f.req.Host, f.req.TLS.ServerName):
+		// The connection was made for another host (RFC 9110 section 7.4).
+		return exchange.WireMisdirected
 	}
 	lengths := 0
 	for name, values := range r.Header {

@@ -97,7 +97,6 @@ type Listener struct {
 type Door struct {
 	gateway   *Gateway
 	address   string
-	certs     *Certificates
 	trusted   []netip.Prefix
 	forwarder wire.Forwarder
 	limits    headLimits
@@ -115,7 +114,7 @@ func (g *Gateway) Door(l Listener) (*Door, error) {
 	def(&l.AnswerTimeout, 5*time.Minute)
 	def(&l.RequestTimeout, 5*time.Minute)
 	d := &Door{
-		gateway: g, address: l.Address, certs: l.Certificates, trusted: l.Trusted,
+		gateway: g, address: l.Address, trusted: l.Trusted,
 		forwarder: wire.Forwarder{Pseudonym: g.name, Trusted: l.Trusted},
 		limits:    headLimits{line: l.RequestLine, fields: l.Fields},
 	}
@@ -124,12 +123,12 @@ func (g *Gateway) Door(l Listener) (*Door, error) {
 		RequestLine: l.RequestLine, Head: l.Header, Fields: l.Fields, Body: l.Body, Conns: l.Connections,
 		HeadTimeout: l.HeadTimeout, BodyTimeout: l.BodyTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,
 	}
-	if d.certs != nil {
+	if l.Certificates != nil {
 		protocols := []string{"h2", "http/1.1"}
 		if l.HTTP1Only {
 			protocols = protocols[1:]
 		}
-		o.TLS = d.certs.Config(l.MinVersion, protocols...)
+		o.TLS = l.Certificates.Config(l.MinVersion, protocols...)
 	}
 	if !l.HTTP1Only {
 		d.h2 = newHTTP2Server(http.HandlerFunc(d.serveHTTP2), http2Options{

@@ -66,6 +66,9 @@ type options struct {
 	now      func() time.Time
 	events   event.Sink    // nil is a recorder
 	contract *contract.API // nil is shop
+	mode     policy.Mode
+	unread   policy.Unread
+	bodies   policy.Sizes
 }
 
 // open starts a gateway in front of the server at upstream.
@@ -75,9 +78,10 @@ func open(t *testing.T, upstream string, o options) *place {
 		o.contract = shop()
 	}
 	p, ds := plan.Compile(plan.Options{
-		Sources: []plan.Source{{Name: "shop", Contract: o.contract, Upstream: plan.Upstream{Key: "shop"}}},
+		Sources: []plan.Source{{Name: "shop", Contract: o.contract, Mode: o.mode, Upstream: plan.Upstream{Key: "shop"}}},
 		Policy: &policy.Policy{Entries: []*policy.Entry{{
-			On: []policy.Selector{{Kind: policy.All, Text: "*"}}, Public: &policy.Setting[bool]{Value: true}}}},
+			On: []policy.Selector{{Kind: policy.All, Text: "*"}}, Public: &policy.Setting[bool]{Value: true},
+			Unread: &policy.Setting[policy.Unread]{Value: o.unread}, Body: o.bodies}}},
 	})
 	if p == nil {
 		t.Fatal(ds.Error())
@@ -171,7 +175,9 @@ func do(t *testing.T, c *http.Client, method, url, body string, header ...string
 		t.Fatal(err)
 	}
 	for i := 0; i < len(header); i += 2 {
-		r.Header.Add(header[i], header[i+1])
+		if r.Header.Add(header[i], header[i+1]); header[i] == "Host" {
+			r.Host = header[i+1]
+		}
 	}
 	resp, err := c.Do(r)
 	if err != nil {

@@ -44,10 +44,6 @@ func (d *Door) serve(ctx context.Context, c front) {
 	caller, chain, at := forwarded(peer.Addr(), p.Request.Header, d.trusted)
 	p.Remote(netip.AddrPortFrom(caller, peer.Port()))
 
-	if misdirected(d.certs, p.Request.TLS, p.Request.Host) {
-		send(p, c, p.RefuseHead(exchange.WireMisdirected))
-		return
-	}
 	step := p.Head(ctx)
 	if step == guard.ReadBody {
 		body, err := c.ReadBody(nil, p.MaxBody())

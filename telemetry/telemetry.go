@@ -26,6 +26,7 @@ type Snapshot struct {
 	Durations    []Histogram // whole exchanges, by API
 	Waits        []Wait
 	Changed      []Changed
+	Unread       uint64 // bodies that a control should have read and could not
 	Unmatched    uint64 // requests that belonged to no API
 	Panics       uint64 // exchanges that ended in one, and were refused
 	Events       []Events
@@ -177,6 +178,7 @@ var (
 	upstream     = describe("upstream_duration_seconds", "Time waiting for the head of the upstream's answer.", "api")
 	changed      = describe("values_changed_total", "Properties stripped and values redacted.", "api", "what")
 	events       = describe("events_total", "Events by what became of them.", "sink", "outcome")
+	unread       = describe("unread_bodies_total", "Bodies that a control should have read and could not: refused, or passed on where policy says so.")
 	unmatched    = describe("unmatched_requests_total", "Requests that belonged to no API.")
 	panics       = describe("panics_total", "Exchanges that ended in a panic of ours, and were refused.")
 	planInfo     = describe("plan_info", "1, with the hash of the plan that requests are judged by.", "hash")
@@ -201,7 +203,7 @@ var (
 	ready        = describe("ready", "1 where /readyz says so.")
 	buildInfo    = describe("build_info", "1, with the version and the toolchain.", "version", "go")
 
-	families = []metric{exchanges, hits, durations, upstream, changed, events, unmatched, panics, planInfo, planSince, planFaults, apiUp, operations,
+	families = []metric{exchanges, hits, durations, upstream, changed, events, unread, unmatched, panics, planInfo, planSince, planFaults, apiUp, operations,
 		unenforced, unprotected, reloads, reloadLast, open, accepted, refused, timedOut, http2Faults, poolConns, poolDialed, poolRetried, poolEjected, certificates, ready, buildInfo}
 )
 
@@ -244,6 +246,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, e := range s.Events {
 		count(events, e.Count, e.Sink, e.Outcome)
 	}
+	count(unread, s.Unread)
 	count(unmatched, s.Unmatched)
 	count(panics, s.Panics)
 	gauge(planInfo, 1, s.Plan.Hash)
