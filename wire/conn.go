@@ -71,6 +71,7 @@ type Conn struct {
 	got    int   // bytes that were read at the beginning of a work
 	failed error // of that reading
 	over   bool  // the connection ends
+	fd     int   // while turn runs, the descriptor; else -1
 	one    [1]byte
 
 	w *work // nil while the connection waits
@@ -115,7 +116,7 @@ type turn struct {
 var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
 
 func newConn(s *Server, nc net.Conn) *Conn {
-	c := &Conn{srv: s, tcp: nc, nc: nc, scheme: "http"}
+	c := &Conn{srv: s, tcp: nc, nc: nc, scheme: "http", fd: -1}
 	switch a := nc.RemoteAddr().(type) {
 	case *net.TCPAddr:
 		ap := a.AddrPort()
@@ -239,6 +240,8 @@ func (c *Conn) await(first bool) bool {
 // nothing, a system call in six. Whatever needs another read of the connection
 // leaves first, as the runtime lets nobody else read meanwhile.
 func (c *Conn) turn(ctx context.Context, fd uintptr) bool {
+	c.fd = int(fd)
+	defer func() { c.fd = -1 }()
 	w := c.srv.works.Get().(*work)
 	n, err := readFD(fd, w.in[:c.srv.opt.Head])
 	if again(err) {
@@ -802,7 +805,15 @@ func (c *Conn) write(head, body []byte, now time.Time) error {
 		var err error
 		switch {
 		case len(piece) == 0:
-			_, err = c.nc.Write(head)
+			if c.fd >= 0 {
+				// Nobody else uses the descriptor. What it does not take at
+				// once waits as usual.
+				n, _ := writeFD(uintptr(c.fd), head)
+				head = head[n:]
+			}
+			if len(head) > 0 {
+				_, err = c.nc.Write(head)
+			}
 		case len(head) == 0:
 			_, err = c.nc.Write(piece)
 		default:

@@ -7,22 +7,6 @@ import "syscall"
 // Reads and writes that never wait. A connection does them from within
 // syscall.RawConn, where the runtime waits for it.
 
-func readFD(fd uintptr, p []byte) (n int, err error) {
-	for {
-		if n, err = syscall.Read(int(fd), p); err != syscall.EINTR {
-			return max(n, 0), err
-		}
-	}
-}
-
-func writeFD(fd uintptr, p []byte) (n int, err error) {
-	for {
-		if n, err = syscall.Write(int(fd), p); err != syscall.EINTR {
-			return max(n, 0), err
-		}
-	}
-}
-
 func again(err error) bool { return err == syscall.EAGAIN }
 
 // peekFD reports whether nothing can be read from a connection: no byte, no

@@ -1,0 +1,21 @@
+//go:build unix && !linux
+
+package wire
+
+import "syscall"
+
+func readFD(fd uintptr, p []byte) (n int, err error) {
+	for {
+		if n, err = syscall.Read(int(fd), p); err != syscall.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+func writeFD(fd uintptr, p []byte) (n int, err error) {
+	for {
+		if n, err = syscall.Write(int(fd), p); err != syscall.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
