@@ -232,12 +232,16 @@ func roundTrips(s []byte) bool {
 	if d.exp < -400 || d.exp > 400 {
 		return false
 	}
-	f, err := strconv.ParseFloat(string(s), 64)
-	if err != nil || f == 0 {
-		return false
+	if d.exp >= d.digits() { // a whole number
+		d.neg = false
+		return d.compare(&maxExact) <= 0
 	}
-	return d.exp < d.digits() || math.Abs(f) <= 1<<53
+	f, err := strconv.ParseFloat(string(s), 64)
+	return err == nil && f != 0
 }
+
+// maxExact is 2^53, up to which a float64 holds all whole numbers.
+var maxExact = parseDecimal([]byte("9007199254740992"))
 
 // hash folds the value of a number, equal for equal values.
 func (d *decimal) hash() uint64 {
