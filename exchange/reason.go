@@ -33,6 +33,7 @@ const (
 
 	CORSOrigin
 
+	AuthnInvalid
 	AuthnMissing
 	AuthnMalformed
 	AuthnSignature
@@ -119,6 +120,16 @@ func (r Reason) Entry() Entry {
 		r = Undecided
 	}
 	return catalogue[r]
+}
+
+// Told is the reason that a caller is told. It is the same, but for what is
+// wrong with a forged or foreign credential: an attacker must not learn which
+// of the checks stopped it.
+func (r Reason) Told() Reason {
+	if e := r.Entry(); e.Status == 401 && e.Title == catalogue[AuthnInvalid].Title {
+		return AuthnInvalid
+	}
+	return r
 }
 
 // Code returns the reason's stable code.
@@ -215,6 +226,8 @@ var catalogue = [NumReasons]Entry{
 	CORSOrigin: {"cors.origin", 403, gDenied, misconf, "This origin may not call the API",
 		"The browser's Origin is not in the API's list.", "Add the origin to cors.origins of the policy."},
 
+	AuthnInvalid: {"authn.invalid_token", 401, gUnauthenticated, authn, "The credential is not valid",
+		"What callers are told in place of the reason why a credential was refused; the event has that reason.", "Look the request id up in the events."},
 	AuthnMissing: {"authn.missing", 401, gUnauthenticated, authn, "Authentication is required",
 		"The request carries no credential that the operation's security asks for.", "Send an access token."},
 	AuthnMalformed: {"authn.malformed", 401, gUnauthenticated, authn, "The credential is not valid",

@@ -209,12 +209,15 @@ func (s *shop) do(t testing.TB, c call) (o outcome) {
 	for _, f := range r.Header {
 		o.header[strings.ToLower(string(f.Name))] = string(f.Value)
 	}
-	if code := o.header["sallyport-reason"]; code != "" {
-		o.reason = code
-	}
 	p.End()
 	if n := len(s.events.events); n > 0 {
 		o.event = s.events.events[n-1]
+	}
+	if told := o.header["sallyport-reason"]; told != "" {
+		o.reason = o.event.Reason.Code()
+		if want := o.event.Reason.Told().Code(); told != want {
+			t.Errorf("the caller is told %s, want %s", told, want)
+		}
 	}
 	if r.Ours && r.Status >= 400 && !json.Valid(r.Body) {
 		t.Errorf("the refusal is not JSON: %s", r.Body)

@@ -166,7 +166,7 @@ func (p *Pass) rateLimit() {
 // problem writes a refusal as problem details (RFC 9457). Nothing of the
 // upstream's answer is in it.
 func (p *Pass) problem() Reply {
-	e := p.verdict.Reason.Entry()
+	e := p.verdict.Reason.Told().Entry()
 	status := e.Status
 	if p.status != 0 {
 		status = p.status

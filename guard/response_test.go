@@ -166,3 +166,13 @@ func TestObservedAnswersPassUntouched(t *testing.T) {
 		t.Errorf("the event says\n%s\nwant\n%s", o.hits(), want)
 	}
 }
+
+// TestCallersAreNotToldWhatIsWrongWithTheirCredential: one code stands for
+// every way in which a credential can be forged; the event has the rest.
+func TestCallersAreNotToldWhatIsWrongWithTheirCredential(t *testing.T) {
+	s := open(t, policy.Enforce, everything)
+	o := s.do(t, call{target: "/orders", token: "forged"})
+	if o.event.Reason.Code() != "authn.signature" || o.header["sallyport-reason"] != "authn.invalid_token" || strings.Contains(o.body, "signature") {
+		t.Errorf("the event says %s, the caller reads %s", o.event.Reason, o.body)
+	}
+}
