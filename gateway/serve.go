@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 
 	"github.com/sallyport/sallyport/exchange"
 	"github.com/sallyport/sallyport/guard"
@@ -21,12 +24,19 @@ type work struct {
 	header   exchange.Header // that goes upstream, then back
 	believed exchange.Header // with the chain of addresses that was believed
 	text     []byte          // header values that are made up here
+	large    []byte          // what was read of a body that may be too large, and pass
 }
+
+// keptLarge is how large a buffer is kept for the next exchange.
+const keptLarge = 256 << 10
 
 func (w *work) release() {
 	clear(w.header)
 	clear(w.believed)
-	*w = work{header: w.header[:0], believed: w.believed[:0], text: w.text[:0]}
+	if cap(w.large) > keptLarge {
+		w.large = nil
+	}
+	*w = work{header: w.header[:0], believed: w.believed[:0], text: w.text[:0], large: w.large[:0]}
 }
 
 // serve is the way of one exchange: in through the request door, to the
@@ -46,7 +56,14 @@ func (d *Door) serve(ctx context.Context, c front) {
 
 	step := p.Head(ctx)
 	if step == guard.ReadBody {
-		body, err := c.ReadBody(nil, p.MaxBody())
+		var body []byte
+		var err error
+		if p.Request.Length < 0 && p.LargePasses() {
+			w.large, err = readMost(w.large[:0], c.Body(), p.MaxBody())
+			body = w.large
+		} else {
+			body, err = c.ReadBody(nil, p.MaxBody())
+		}
 		step = p.Body(ctx, body, requestFault(err))
 	}
 	if step != guard.Forward {
@@ -65,7 +82,7 @@ func (d *Door) serve(ctx context.Context, c front) {
 		return
 	}
 	if m.Streamed {
-		w.up.Stream, w.up.Length = c.Body(), p.Request.Length
+		w.up.Stream, w.up.Length = behind(w.large, c.Body()), p.Request.Length
 	}
 	err := up.pool.RoundTrip(ctx, &w.up, &w.answer)
 	if err != nil {
@@ -75,8 +92,15 @@ func (d *Door) serve(ctx context.Context, c front) {
 	defer w.answer.Close()
 	p.Response = exchange.Response{Status: w.answer.Status, Header: w.answer.Header, Length: w.answer.Length}
 	step = p.ResponseHead()
+	w.large = w.large[:0]
 	if step == guard.ReadBody {
-		body, err := w.answer.ReadAll(nil, p.MaxBody())
+		var body []byte
+		if w.answer.Length < 0 && p.LargePasses() {
+			w.large, err = readMost(w.large, w.answer.Stream(), p.MaxBody())
+			body = w.large
+		} else {
+			body, err = w.answer.ReadAll(nil, p.MaxBody())
+		}
 		p.ResponseBody(body, responseFault(err))
 	}
 	r := p.Reply()
@@ -84,26 +108,50 @@ func (d *Door) serve(ctx context.Context, c front) {
 		send(p, c, r)
 		return
 	}
-	// The length that the upstream told is true for HEAD as well, unless the
-	// guard took it out because GET would get something else.
-	length := int64(-1)
-	if _, ok := r.Header.Get(exchange.ContentLength); ok || r.Streamed {
-		length = w.answer.Length
-	}
 	w.header = wire.ResponseHeader(w.header[:0], r.Header)
 	switch {
 	case r.Streamed:
 		// Once the head has gone, an answer that breaks off can only be cut.
-		err = c.Stream(r.Status, w.header, length, w.answer.Stream())
-	case p.Request.Method == http.MethodHead:
-		err = c.Stream(r.Status, w.header, length, nil)
+		err = c.Stream(r.Status, w.header, r.Length, behind(w.large, w.answer.Stream()))
 	default:
 		err = c.Respond(r.Status, w.header, r.Body)
 	}
 	if err != nil {
+		if c.Status() == 0 { // nothing of it has gone
+			send(p, c, p.Fail(exchange.UpstreamTruncated))
+			return
+		}
 		g.log.Debug("an answer was cut", "err", err)
 	}
 	p.Sent(c.Sent())
+}
+
+// readMost appends a body of at most max bytes to dst. Of a longer one it gives
+// what it has read, with ErrTooLarge.
+func readMost(dst []byte, r io.Reader, max int) ([]byte, error) {
+	for {
+		if len(dst) == cap(dst) {
+			dst = slices.Grow(dst, 32<<10)
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case len(dst) > max:
+			return dst, wire.ErrTooLarge
+		case err == io.EOF:
+			return dst, nil
+		case err != nil:
+			return dst, err
+		}
+	}
+}
+
+// behind is r, and before it what was read of it already.
+func behind(read []byte, r io.Reader) io.Reader {
+	if len(read) == 0 {
+		return r
+	}
+	return io.MultiReader(bytes.NewReader(read), r)
 }
 
 // send sends a whole answer.

@@ -72,7 +72,7 @@ func TestBodiesOverTheLimit(t *testing.T) {
 			protocols(t, func(t *testing.T, c *http.Client) {
 				resp, b := do(t, c, "GET", "http://"+x.addr+"/a", "")
 				if resp.StatusCode != tt.response || (b == large) != (tt.response == 200) || strings.Contains(b, "0123456789") != (tt.response == 200) {
-					t.Errorf("the answer came as %d, %d bytes of %d", resp.StatusCode, len(b), len(large))
+					t.Errorf("the answer came as %d, %d bytes of %d: %.200s", resp.StatusCode, len(b), len(large), b)
 				}
 				mu.Lock()
 				got = ""

@@ -168,6 +168,10 @@ func (p *Pass) parseBody(context.Context) bool {
 		switch {
 		case errors.Is(p.bodyErr, ErrTooLarge):
 			r = exchange.RequestTooLarge
+			if p.LargePasses() {
+				p.media, p.bodyRead, p.wantBody = nil, false, false
+				return !p.passesUnread(r) && p.unreadBody(r, "body", p.op.Entries[policy.RequestBody])
+			}
 		case errors.Is(p.bodyErr, ErrTimeout):
 			r = exchange.WireTimeout
 		case errors.Is(p.bodyErr, ErrMalformed):

@@ -48,7 +48,8 @@ type Message struct {
 	// fields are still in it as they came: the door writes those afresh.
 	Header exchange.Header
 	// Body is the whole body where it was read (Streamed is false), maybe
-	// changed. Where Streamed is set the door passes on what it reads.
+	// changed. Where Streamed is set the door passes on what it reads, and
+	// before it what it had read of a body that was too large.
 	Body     []byte
 	Streamed bool
 }
@@ -61,7 +62,8 @@ type Reply struct {
 	// upstream are still in it where the answer is the upstream's.
 	Header exchange.Header
 	// Body is the whole body, unless Streamed is set: then the door passes
-	// on what it reads from the upstream, untouched.
+	// on what it reads from the upstream, untouched, and before it what it
+	// had read of a body that was too large.
 	Body     []byte
 	Streamed bool
 	Length   int64 // of what is streamed, or would be for HEAD; -1 where it is not known
@@ -365,6 +367,20 @@ func (p *Pass) MaxBody() int {
 		return p.maxAnswer()
 	}
 	return p.op.MaxRequest
+}
+
+// LargePasses reports whether a body that turns out to be larger than MaxBody
+// passes unread: the controls that need it only observe, or policy says so.
+// The door then keeps what it has read, gives ErrTooLarge all the same, and is
+// told to stream.
+func (p *Pass) LargePasses() bool {
+	if p.op.Unread == policy.PassUnread {
+		return true
+	}
+	if p.Response.Status != 0 {
+		return p.readingMode() != policy.Enforce
+	}
+	return p.bodyMode() != policy.Enforce
 }
 
 // Body goes on with the request door when the body is there. err says why it

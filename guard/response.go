@@ -241,6 +241,9 @@ func (p *Pass) withhold(mode policy.Mode, c policy.Control, r exchange.Reason) b
 // ResponseBody goes on when the answer's body is there. err says why it is
 // not; it is one of the errors that Body takes.
 func (p *Pass) ResponseBody(body []byte, err error) Step {
+	if body == nil {
+		body = none
+	}
 	p.Response.Body, p.bodyErr = body, err
 	p.body, p.decoded = body, body
 	for _, judge := range responseDoor {
@@ -251,15 +254,16 @@ func (p *Pass) ResponseBody(body []byte, err error) Step {
 	return p.answered()
 }
 
+// none is a body without a byte. Nil is a body that was not read.
+var none = []byte{}
+
 func (p *Pass) answerArrived() bool {
 	switch {
 	case p.bodyErr == nil:
 		return false
 	case errors.Is(p.bodyErr, ErrTooLarge):
-		// The rest is still with the upstream, so it cannot be passed on
-		// any more, whatever the mode.
-		p.stats.total.unread.Add(1)
-		return p.withhold(policy.Enforce, policy.ResponseFilter, exchange.ResponseTooLarge)
+		p.readAnswer, p.body, p.decoded = false, nil, nil // streamed, if at all
+		return p.unreadable(exchange.ResponseTooLarge)
 	case errors.Is(p.bodyErr, ErrTimeout):
 		return p.end(policy.ResponseBody, exchange.UpstreamTimeout)
 	case errors.Is(p.bodyErr, ErrMalformed):
@@ -270,7 +274,7 @@ func (p *Pass) answerArrived() bool {
 
 func (p *Pass) answerDecoded() bool {
 	n := p.Response.Header.Count(exchange.ContentEncoding)
-	if n == 0 {
+	if n == 0 || p.decoded == nil {
 		return false
 	}
 	v, _ := p.Response.Header.Get(exchange.ContentEncoding)
