@@ -157,9 +157,6 @@ func (g *Guard) Begin() *Pass {
 	p.plan, p.stats = r.plan, r.stats
 	p.Request.Began = g.now()
 	p.newID()
-	// An exchange that reads no body must not tell what the last one removed.
-	n := &p.report
-	n.Undeclared.Count, n.ReadOnly.Count, n.WriteOnly.Count, n.Redacted.Count, n.Found.Count = 0, 0, 0, 0, 0
 	return p
 }
 
@@ -283,14 +280,25 @@ func kept(b []byte) []byte {
 	return b[:0]
 }
 
+// emptied returns a slice for the next exchange that holds on to nothing of this
+// one.
+func emptied[T any](s []T) []T {
+	clear(s[:cap(s)])
+	return s[:0]
+}
+
 // End records the exchange and gives the pass back. Nothing of it may be used
 // afterwards.
 func (p *Pass) End() {
 	p.record()
+	// An exchange that reads no body must not tell what the last one removed.
+	for _, n := range [...]*jsonschema.Named{&p.report.Undeclared, &p.report.ReadOnly, &p.report.WriteOnly, &p.report.Redacted, &p.report.Found} {
+		n.Count, n.Pointers = 0, emptied(n.Pointers)
+	}
 	*p = Pass{
 		g: p.g, filter: jsonschema.Policy{Keep: p.filter.Keep, Key: p.filter.Key}, report: p.report,
-		hits: p.hits[:0], faults: p.faults[:0], captured: p.captured[:0], charges: p.charges[:0], charged: p.charged[:0], seen: p.seen[:0],
-		fields: p.fields[:0], text: kept(p.text), scratch: kept(p.scratch), pathBuf: kept(p.pathBuf), queryBuf: kept(p.queryBuf),
+		hits: emptied(p.hits), faults: emptied(p.faults), captured: emptied(p.captured), charges: emptied(p.charges), charged: emptied(p.charged),
+		fields: emptied(p.fields), seen: p.seen[:0], text: kept(p.text), scratch: kept(p.scratch), pathBuf: kept(p.pathBuf), queryBuf: kept(p.queryBuf),
 		hostBuf: kept(p.hostBuf), jsonBuf: kept(p.jsonBuf), outBuf: kept(p.outBuf), plainBuf: kept(p.plainBuf), keyBuf: kept(p.keyBuf),
 		typeBuf: kept(p.typeBuf), keyText: kept(p.keyText), decodeBuf: kept(p.decodeBuf),
 	}
