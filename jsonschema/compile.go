@@ -1,8 +1,10 @@
 package jsonschema
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -90,7 +92,8 @@ func NewCompiler(opts Options) *Compiler {
 
 // Compile compiles the schema at n, which may be anywhere in a document that
 // was added. An invalid node is the schema that admits everything. What
-// cannot be enforced comes as Problems, each once per Compiler.
+// cannot be enforced comes as Problems in the order of their places, each once
+// per Compiler.
 func (c *Compiler) Compile(n document.Node, dir Direction) (*Schema, []Problem) {
 	c.problems = nil
 	root := c.anything
@@ -99,6 +102,9 @@ func (c *Compiler) Compile(n document.Node, dir Direction) (*Schema, []Problem) 
 		root = c.compile(n, res, dir, nil)
 		root = c.link(root)
 	}
+	slices.SortStableFunc(c.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
+	})
 	return &Schema{root: root, eng: c.eng}, c.problems
 }
 
