@@ -265,7 +265,8 @@ func (c *Client) RoundTrip(ctx context.Context, req *UpstreamRequest, resp *Resp
 	c.inFlight.Add(1)
 	fresh := false
 	for {
-		u, err := c.take(ctx, fresh)
+		now := time.Now()
+		u, err := c.take(ctx, fresh, now)
 		if err != nil {
 			c.inFlight.Add(-1)
 			c.health.failed(err, time.Now())
@@ -273,7 +274,10 @@ func (c *Client) RoundTrip(ctx context.Context, req *UpstreamRequest, resp *Resp
 		}
 		w := c.works.Get().(*upstreamWork)
 		*resp = Response{conn: u, w: w}
-		stale, err := resp.roundTrip(ctx, req)
+		if !u.used || u.since.After(now) {
+			now = time.Now() // it had to be made, or waited for
+		}
+		stale, err := resp.roundTrip(ctx, req, now)
 		if err == nil {
 			c.health.succeeded()
 			return nil
@@ -305,7 +309,7 @@ func idempotent(method string) bool {
 
 // take returns a connection: the one used last of those kept, or a new one, or
 // one that another request gives back.
-func (c *Client) take(ctx context.Context, fresh bool) (*upstreamConn, error) {
+func (c *Client) take(ctx context.Context, fresh bool, now time.Time) (*upstreamConn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &fault{ErrTimeout, err}
 	}
@@ -318,7 +322,7 @@ func (c *Client) take(ctx context.Context, fresh bool) (*upstreamConn, error) {
 		// this request; an end means that it cannot be sent.
 		// Under load, when a connection rests for less than a
 		// millisecond, the look is spared.
-		if rest := time.Since(u.since); rest < time.Millisecond || rest < c.opt.IdleTimeout && u.silent() {
+		if rest := now.Sub(u.since); rest < time.Millisecond || rest < c.opt.IdleTimeout && u.silent() {
 			c.reused.Add(1)
 			return u, nil
 		}
@@ -386,6 +390,7 @@ func (c *Client) given(ctx context.Context, u *upstreamConn, ok bool) (*upstream
 		u.nc.Close()
 		return c.dial(ctx)
 	}
+	u.since = time.Now()
 	c.reused.Add(1)
 	return u, nil
 }
@@ -557,9 +562,8 @@ func (u *upstreamConn) read(p []byte) (int, error) {
 
 // roundTrip sends the request and reads the head. It reports stale where the
 // connection ended before anything of an answer came.
-func (r *Response) roundTrip(ctx context.Context, req *UpstreamRequest) (stale bool, err error) {
+func (r *Response) roundTrip(ctx context.Context, req *UpstreamRequest, now time.Time) (stale bool, err error) {
 	u, w := r.conn, r.w
-	now := time.Now()
 	head, err := r.requestHead(req)
 	if err != nil {
 		return false, err

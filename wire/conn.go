@@ -65,6 +65,7 @@ type Conn struct {
 	requests atomic.Uint64
 
 	readBy, writeBy time.Time // the deadlines that are set
+	answered        time.Time // when the last answer began
 
 	prev, next *Conn // guarded by srv.mu
 
@@ -271,7 +272,7 @@ func (c *Conn) turn(ctx context.Context, fd uintptr) bool {
 	if c.srv.draining.Load() || !drained {
 		return true // to await, which looks again
 	}
-	c.extendReadBy(time.Now(), probeAfter)
+	c.extendReadBy(c.answered, probeAfter)
 	return false
 }
 
@@ -784,6 +785,7 @@ func (c *Conn) head(status int, h exchange.Header, length int64, now time.Time) 
 	}
 	w.status = status
 	w.out = b[:0]
+	c.answered = now
 	return append(b, "\r\n"...), nil
 }
 
