@@ -117,7 +117,8 @@ type call struct {
 	answerType            string   // application/json where ""
 	answerHeader          []string // "Name: value"
 	from                  string
-	chunked               bool // neither body tells its length beforehand
+	chunked               bool  // neither body tells its length beforehand
+	fault, answerFault    error // with which a body ends
 }
 
 // An outcome is what became of a call.
@@ -173,6 +174,9 @@ func (s *shop) do(t testing.TB, c call) (o outcome) {
 	step := p.Head(t.Context())
 	if step == guard.ReadBody {
 		body, err := limited(c.body, p.MaxBody())
+		if c.fault != nil {
+			body, err = nil, c.fault
+		}
 		step = p.Body(t.Context(), body, err)
 	}
 	if step == guard.Forward {
@@ -198,6 +202,9 @@ func (s *shop) do(t testing.TB, c call) (o outcome) {
 		}
 		if p.ResponseHead() == guard.ReadBody {
 			body, err := limited(c.answer, p.MaxBody())
+			if c.answerFault != nil {
+				body, err = nil, c.answerFault
+			}
 			p.ResponseBody(body, err)
 		}
 	}
