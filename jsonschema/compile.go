@@ -53,6 +53,7 @@ type Compiler struct {
 	told      map[toldKey]bool
 	patterns  map[string]*pattern
 	classes   map[string]int
+	formats   map[string]bool // unknown ones that were told
 	anything  *node
 }
 
@@ -79,6 +80,7 @@ func NewCompiler(opts Options) *Compiler {
 		told:      map[toldKey]bool{},
 		patterns:  map[string]*pattern{},
 		classes:   map[string]int{},
+		formats:   map[string]bool{},
 	}
 	c.eng = &engine{limits: opts.Limits.withDefaults(), draft4: opts.Dialect == Draft4, strict: opts.StrictNumbers}
 	for i, name := range opts.Classes {
@@ -482,6 +484,10 @@ func (b *building) format() *format {
 		f = oldHostname
 	}
 	if !ok {
+		if b.formats[v.Text()] {
+			return nil // a name is told once, not a place
+		}
+		b.formats[v.Text()] = true
 		b.tell(b.n, "format", false, "use a format that is known, or a pattern", "format %q is not known; it is not enforced", v.Text())
 		return nil
 	}
