@@ -3,6 +3,8 @@ package classify
 import (
 	"strings"
 	"testing"
+
+	"github.com/sallyport/sallyport/internal/ordinary"
 )
 
 const (
@@ -200,7 +202,7 @@ func FuzzDetectors(f *testing.F) {
 	for _, c := range found {
 		f.Add([]byte(c.text))
 	}
-	for _, s := range ordinary(f)[:400] {
+	for _, s := range ordinary.Strings()[:400] {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, s []byte) {

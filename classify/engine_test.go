@@ -9,6 +9,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/sallyport/sallyport/internal/ordinary"
 	"github.com/sallyport/sallyport/jsonschema"
 )
 
@@ -68,7 +69,7 @@ func TestTheEngineFindsWhatDetectorsFind(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range ordinary(t) {
+	for _, s := range ordinary.Strings() {
 		doc, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)
