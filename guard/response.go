@@ -135,6 +135,10 @@ func (p *Pass) chooseSchema() bool {
 			p.schemas.schema = p.op.Open
 		}
 		p.readAnswer = p.schemas.schema != nil && (media.Schema != nil || p.looks())
+	case json && p.answer != nil && len(p.answer.Media) > 0 && !isError && p.on(policy.ResponseFilter):
+		// Only other media types are declared, so nothing says what of this
+		// may leave.
+		return !p.unreadable(exchange.ResponseMediaType)
 	case json:
 		p.schemas.schema = p.op.Open
 		p.readAnswer = p.looks() || scan

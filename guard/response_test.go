@@ -63,6 +63,7 @@ func TestResponseDoor(t *testing.T) {
 		{"one is cut out, the other only reported", "write_only: report", call{target: "/orders/7", token: get, answer: `{"customer_id":"ann","total":1,"pin":"0","x":1}`}, 200, "ok", `{"customer_id":"ann","total":1,"pin":"0"}`, "contract.response_undeclared contract.response_write_only?"},
 
 		{"HTML where JSON is declared (D15)", "", call{target: "/orders/7", token: get, answer: "<html>", answerType: "text/html"}, 502, "contract.response_media_type", "", ""},
+		{"JSON where only text is declared", "redact: [{class: payment.card, show: all}, {class: personal.email, show: all}]", call{target: "/zen", answer: `{"password":"1"}`}, 502, "contract.response_media_type", "", ""},
 		{"no media type", "", call{target: "/orders/7", token: get, answer: mine, answerType: " "}, 502, "contract.response_media_type", "", ""},
 		{"two media types", "", call{target: "/orders/7", token: get, answer: mine, answerHeader: []string{"Content-Type: text/html"}}, 502, "contract.response_media_type", "", ""},
 		{"an unread answer passes where policy says so", "unread: pass", call{target: "/orders/7", token: get, answer: "<html>", answerType: "text/html"}, 200, "ok", "same", "contract.response_media_type? contract.response_media_type?"},
