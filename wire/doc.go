@@ -68,10 +68,17 @@
 // came: without hop-by-hop fields and without the fields a caller could
 // pretend with. [ResponseHeader] does it for the way back.
 //
+// Both ends of an upgraded exchange are joined by [Join].
+//
 // # Deadlines
 //
-// There is no timer per request. A connection's deadline is moved only when
-// less than the whole timeout is left on it, and then to a quarter beyond, so
-// an idle or write timeout t ends between t and 1.25 t. A head or body that
-// does not arrive at once gets its exact deadline.
+// There is no timer per request. A write deadline, and that for an upstream's
+// answer, is moved only when less than the whole timeout is left on it, and
+// then to a quarter beyond, so a timeout t ends between t and 1.25 t. A head or
+// body that a caller does not send at once gets its exact deadline, and so does
+// an upstream request with a timeout of its own.
+//
+// A connection that waits for its next request holds no buffer. It looks 250
+// ms after its last request whether the caller has closed its side, and then
+// relies on being told.
 package wire
