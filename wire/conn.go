@@ -38,8 +38,8 @@ const (
 	maxSkip = 64 << 10
 	// lingerFor and lingerBytes bound the wait for a caller to see an answer
 	// that closes the connection while it still sends.
-	lingerFor   = 500 * time.Millisecond
-	lingerBytes = 256 << 10
+	lingerFor   = time.Second
+	lingerBytes = 8 << 20
 )
 
 // The states of a connection.
