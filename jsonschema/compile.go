@@ -956,7 +956,11 @@ func (c *Compiler) link(root *node) *node {
 	for _, nd := range fresh {
 		nd.pointers(func(p **node) { *p = c.follow(*p) })
 	}
-	state := map[*node]int8{}
+	// What was linked before may be in use, and is only read.
+	state := make(map[*node]int8, len(fresh))
+	for _, nd := range fresh {
+		state[nd] = stateFresh
+	}
 	for _, nd := range fresh {
 		if nd.ref == nil {
 			c.gather(nd, state)
@@ -979,6 +983,10 @@ func (c *Compiler) link(root *node) *node {
 					s.flags |= slotWriteOnly
 				}
 				o.directed = o.directed || s.flags&(slotReadOnly|slotWriteOnly) != 0
+			}
+			o.hot = make([]hot, len(o.slots))
+			for i := range o.slots {
+				o.hot[i] = o.slots[i].hot()
 			}
 			o.simple = o.patterns == nil && o.names == nil && o.needs == nil && o.uneval == nil &&
 				(o.additional == nil || o.closed || o.additional.flags&flagTypesOnly != 0 && o.additional.types == AnyType)
@@ -1061,25 +1069,30 @@ func (nd *node) inPlace(f func(**node)) {
 	f(&a.els)
 }
 
+// How far a node is linked. Those of earlier compilations are done.
+const (
+	stateDone = iota
+	stateFresh
+	stateOpen
+)
+
 // gather computes the flags of a node after those of the schemas that apply
 // to the same value.
 func (c *Compiler) gather(nd *node, state map[*node]int8) {
-	if state[nd] != 0 {
+	if state[nd] != stateFresh {
 		return
 	}
-	state[nd] = 1
+	state[nd] = stateOpen
 	visit := func(p **node) {
 		if *p == nil || *p == c.anything {
 			return
 		}
-		if state[*p] == 1 {
+		if state[*p] == stateOpen {
 			c.tell(nd.src, "", true, "", "this schema applies to the same value as itself, without end; it is cut here")
 			*p = c.anything
 			return
 		}
-		if (*p).gate == 0 && (*p).types != 0 { // not linked before
-			c.gather(*p, state)
-		}
+		c.gather(*p, state)
 	}
 	nd.inPlace(visit)
 	if nd.obj != nil {
@@ -1131,7 +1144,7 @@ func (c *Compiler) gather(nd *node, state map[*node]int8) {
 		nd.classes == 0 && nd.flags&(flagNullOK|flagQuiet) == 0 && nd.types != 0 {
 		nd.flags |= flagTypesOnly
 	}
-	state[nd] = 2
+	state[nd] = stateDone
 }
 
 // Types returns the JSON types that the schema admits, as far as type,

@@ -278,7 +278,7 @@ func (e *exec) eval(n *node, i, ev uint32) bool {
 		}
 		return true
 	}
-	if n.flags&flagHeavy != 0 && e.verdict > 0 && ev == 0 {
+	if n.flags&flagHeavy != 0 && e.verdict > 0 && ev == 0 && ty&(Object|Array) != 0 {
 		key := uint64(n.id)<<32 | uint64(i)
 		if ok, known := e.recall(key); known {
 			return ok
@@ -757,7 +757,7 @@ func (e *exec) simpleObject(n *node, o *objectPlan, i uint32) bool {
 	force := e.verdict == 0
 	judge := force && e.judging && o.judged
 	missing := len(o.required)
-	slots := o.slots
+	hots := o.hot
 	guess := 0
 	for j := i + 1; j < end; {
 		name := &tape[j]
@@ -767,27 +767,31 @@ func (e *exec) simpleObject(n *node, o *objectPlan, i uint32) bool {
 		if val.meta&uint32(Array|Object) != 0 {
 			next = val.aux
 		}
-		var sl *slot
-		if guess < len(slots) && slots[guess].hash == name.aux && name.meta&tokEscaped == 0 &&
-			slots[guess].is(doc, name.start+1, name.end-1) {
-			sl = &slots[guess]
-			guess++
-		} else if guess+1 < len(slots) && slots[guess+1].hash == name.aux && name.meta&tokEscaped == 0 &&
-			slots[guess+1].is(doc, name.start+1, name.end-1) {
-			sl = &slots[guess+1]
-			guess += 2
-		} else if s := o.find(name.aux, e.decoded(j)); s >= 0 {
-			sl = &slots[s]
-			guess = s + 1
+		// Members mostly come in the schema's order, some left out.
+		at := -1
+		if name.meta&tokEscaped == 0 {
+			from, to := name.start+1, name.end-1
+			for k := guess; k < min(guess+3, len(hots)); k++ {
+				if h := &hots[k]; h.hash == name.aux && h.is(&o.slots[k], doc, from, to) {
+					at = k
+					break
+				}
+			}
+			if at < 0 {
+				at = o.find(name.aux, doc[from:to])
+			}
+		} else {
+			at = o.find(name.aux, e.decoded(j))
 		}
 		j = next
-		if sl != nil {
-			if sl.req != 0 {
-				missing--
-			}
-			if val.types()&sl.only != 0 {
+		if at >= 0 {
+			guess = at + 1
+			h := &hots[at]
+			missing -= int(h.req)
+			if val.types()&h.only != 0 {
 				continue
 			}
+			sl := &o.slots[at]
 			c := sl.child
 			if c == nil {
 				if !o.closed {
@@ -804,7 +808,7 @@ func (e *exec) simpleObject(n *node, o *objectPlan, i uint32) bool {
 			}
 		}
 		switch {
-		case o.closed && !(judge && e.policy.Undeclared == Drop && sl == nil):
+		case o.closed && !(judge && e.policy.Undeclared == Drop && at < 0):
 			if e.fail(n, kwAdditionalProperties, v-1) {
 				return false
 			}

@@ -49,6 +49,7 @@ const (
 // An objectPlan holds what is checked of an object.
 type objectPlan struct {
 	slots []slot // properties in their order, then names that are only required
+	hot   []hot  // of each slot what simple objects need
 	index []uint32
 	// required are the slots that must be there; their numbers stand in slot.req.
 	required   []uint32
@@ -86,6 +87,31 @@ func newSlot(name string) slot {
 		s.a, s.b = pack([]byte(name))
 	}
 	return s
+}
+
+// A hot is what must be known of a slot where the document has it and all is
+// well. Large plans do not fit into the caches, so it is small.
+type hot struct {
+	a, b uint64
+	hash uint32
+	size uint8 // of the name; 17: it is longer than 16, and only in the slot
+	only Types
+	req  uint8 // 1: required
+}
+
+func (s *slot) hot() hot {
+	return hot{s.a, s.b, s.hash, uint8(min(len(s.name), 17)), s.only, uint8(min(s.req, 1))}
+}
+
+// is reports whether the decoded name doc[from:to] is the one of a slot. The
+// hashes are equal.
+func (h *hot) is(s *slot, doc []byte, from, to uint32) bool {
+	n := to - from
+	if n > 16 || int(from)+16 > len(doc) {
+		return s.name == string(doc[from:to])
+	}
+	m := &masks[n]
+	return n == uint32(h.size) && binary.LittleEndian.Uint64(doc[from:])&m[0] == h.a && binary.LittleEndian.Uint64(doc[from+8:])&m[1] == h.b
 }
 
 // is reports whether the decoded name doc[from:to] is this one.
