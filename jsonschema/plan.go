@@ -2,13 +2,14 @@ package jsonschema
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 
 	"github.com/sallyport/sallyport/document"
 )
 
 // A node is one compiled schema. Nodes form a graph, with cycles where
-// schemas refer to themselves through properties or items. They do not change
-// once their compiler has linked them.
+// schemas refer to themselves through properties or items. But for places they
+// do not change once their compiler has linked them.
 type node struct {
 	types Types
 	// gate are the types that may be valid by all that applies to the value.
@@ -24,6 +25,7 @@ type node struct {
 	enum    *enumPlan
 	app     *applicators
 	src     document.Node
+	places  atomic.Pointer[place] // what violations say, once they occur
 	// ref is set while compiling for a schema that is nothing but a reference.
 	ref *node
 }

@@ -37,37 +37,75 @@ func (e *exec) failure() *Error {
 		e.fault = fault{}
 		return &Error{Violations: []Violation{v}, Syntax: true}
 	}
-	err := &Error{More: e.more, Violations: make([]Violation, 0, len(e.recs))}
+	f := &failed{}
+	f.More, f.Violations = e.more, f.few[:0]
+	if len(e.recs) > len(f.few) {
+		f.Violations = make([]Violation, 0, len(e.recs))
+	}
 	for i := range e.recs {
 		r := &e.recs[i]
 		if r.lenient && e.tape[r.tok].meta&tokMark != 0 {
 			continue
 		}
-		err.Violations = append(err.Violations, e.describe(r))
+		f.Violations = append(f.Violations, e.describe(r))
 	}
-	if len(err.Violations) == 0 {
+	if len(f.Violations) == 0 {
 		return nil
 	}
-	return err
+	return &f.Error
+}
+
+// failed is an Error with room for a few violations, so that it takes one
+// allocation, and one for each pointer that is not that of the root.
+type failed struct {
+	Error
+	few [4]Violation
 }
 
 func (e *exec) describe(r *record) Violation {
-	t := &e.tape[r.tok]
-	v := Violation{
-		Instance: string(e.appendPointer(nil, r.tok)),
-		Keyword:  r.keyword.String(),
-		Message:  e.message(r),
-		Offset:   int(t.start),
+	e.text = e.appendPointer(e.text[:0], r.tok)
+	p := r.n.place(r, e.tape[r.tok].types())
+	return Violation{
+		Instance: string(e.text), Schema: p.schema, Keyword: r.keyword.String(), Message: p.message,
+		Offset: int(e.tape[r.tok].start), Pos: p.pos,
 	}
-	if src := r.n.src; src.Valid() {
-		v.Schema = src.Pointer()
-		v.Pos = src.Pos()
-		if k := src.Get(v.Keyword); k.Valid() {
-			v.Schema += "/" + v.Keyword
-			v.Pos = k.Pos()
+}
+
+// A place is what there is to say about a violation apart from the document.
+// It is found out once for each schema and keyword: a contract may be a single
+// line of many megabytes, in which finding the column takes its time.
+type place struct {
+	keyword keyword
+	types   Types  // of the value, for kwType
+	name    string // that is missing
+	schema  string
+	message string
+	pos     document.Pos
+	next    *place
+}
+
+func (n *node) place(r *record, t Types) *place {
+	if r.keyword != kwType {
+		t = 0
+	}
+	first := n.places.Load()
+	for p := first; p != nil; p = p.next {
+		if p.keyword == r.keyword && p.types == t && p.name == r.name {
+			return p
 		}
 	}
-	return v
+	p := &place{keyword: r.keyword, types: t, name: r.name, message: message(r, t), next: first}
+	if n.src.Valid() {
+		p.schema = n.src.Pointer()
+		p.pos = n.src.Pos()
+		if k := n.src.Get(r.keyword.String()); k.Valid() {
+			p.schema += "/" + r.keyword.String()
+			p.pos = k.Pos()
+		}
+	}
+	// Where another goroutine was faster the place is found out again later.
+	n.places.CompareAndSwap(first, p)
+	return p
 }
 
 // appendPointer appends the JSON Pointer of the value at tok, or of the
@@ -89,7 +127,8 @@ func (e *exec) appendPointer(dst []byte, tok uint32) []byte {
 			if tok < next {
 				dst = append(dst, '/')
 				if t.types() == Object {
-					for _, c := range e.decoded(name) {
+					from := e.tape[name]
+					for _, c := range e.unquoted(from) {
 						switch c {
 						case '~':
 							dst = append(dst, '~', '0')
@@ -117,9 +156,19 @@ func (e *exec) appendPointer(dst []byte, tok uint32) []byte {
 	return dst
 }
 
+// unquoted is decoded with a buffer of its own.
+func (e *exec) unquoted(t token) []byte {
+	s := e.doc[t.start+1 : t.end-1]
+	if t.meta&tokEscaped != 0 {
+		e.buf = appendDecoded(e.buf[:0], s)
+		return e.buf
+	}
+	return s
+}
+
 // message says what is wrong, without the value itself: bodies do not belong
 // in messages.
-func (e *exec) message(r *record) string {
+func message(r *record, t Types) string {
 	src := r.n.src
 	arg := func(key string) string {
 		v := src.Get(key)
@@ -127,10 +176,6 @@ func (e *exec) message(r *record) string {
 			return s
 		}
 		return string(v.JSON(nil))
-	}
-	var t Types
-	if int(r.tok) < len(e.tape) {
-		t = e.tape[r.tok].types()
 	}
 	switch r.keyword {
 	case kwFalse:
