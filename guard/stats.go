@@ -41,9 +41,9 @@ const maxGone = 10_000
 // OperationStats are the counts of one operation.
 type OperationStats struct {
 	passed   [6]atomic.Uint64          // by class of status; 0 for others
-	refused  [numReasons]atomic.Uint32 // enforced, by reason
-	observed [numReasons]atomic.Uint32 // hits of controls that only observe, or change what passes
-	took     [len(Buckets) + 1]atomic.Uint32
+	refused  [numReasons]atomic.Uint64 // enforced, by reason
+	observed [numReasons]atomic.Uint64 // hits of controls that only observe, or change what passes
+	took     [len(Buckets) + 1]atomic.Uint64
 	tookSum  atomic.Uint64 // nanoseconds
 	upSum    atomic.Uint64 // nanoseconds
 	stripped atomic.Uint64
@@ -165,17 +165,17 @@ func (s *Stats) Operation(i int) *OperationStats { return s.ops[i] }
 func (o *OperationStats) Passed(class int) uint64 { return o.passed[class].Load() }
 
 // Refused is how many were refused for a reason.
-func (o *OperationStats) Refused(r exchange.Reason) uint64 { return uint64(o.refused[r].Load()) }
+func (o *OperationStats) Refused(r exchange.Reason) uint64 { return o.refused[r].Load() }
 
 // Observed is how often a reason was found by a control that observes, or
 // that changes what passes.
-func (o *OperationStats) Observed(r exchange.Reason) uint64 { return uint64(o.observed[r].Load()) }
+func (o *OperationStats) Observed(r exchange.Reason) uint64 { return o.observed[r].Load() }
 
 // Took returns how many exchanges fell into each of [Buckets], and beyond
 // them, and the time of all together.
 func (o *OperationStats) Took() (counts [len(Buckets) + 1]uint64, sum time.Duration) {
 	for i := range counts {
-		counts[i] = uint64(o.took[i].Load())
+		counts[i] = o.took[i].Load()
 	}
 	return counts, time.Duration(o.tookSum.Load())
 }
