@@ -25,6 +25,8 @@ import (
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/limit"
+	"github.com/sallyport/sallyport/plan"
 	"github.com/sallyport/sallyport/telemetry"
 )
 
@@ -45,6 +47,7 @@ type App struct {
 	o        Options
 	log      *slog.Logger
 	guard    *guard.Guard
+	limits   *limit.Memory
 	gateway  *gateway.Gateway
 	doors    []*door
 	certs    []*gateway.Certificates
@@ -114,7 +117,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a.guard = guard.New(guard.Options{Plan: now.plan, Events: sink, Log: o.Log, Pseudonym: pseudonym})
+	a.limits = limit.NewMemory(limit.MemoryOptions{})
+	a.guard = guard.New(guard.Options{Plan: now.plan, Events: sink, Log: o.Log, Pseudonym: pseudonym, Counter: a.limits})
 	a.gateway, err = gateway.New(gateway.Options{Guard: a.guard, Upstreams: now.upstreams, Log: o.Log})
 	if err != nil {
 		return nil, err
@@ -168,6 +172,35 @@ type both [2]event.Sink
 
 func (b both) Put(e *event.Event) { b[0].Put(e); b[1].Put(e) }
 
+// sweep gives back, once a minute, the memory of limits that nobody meets any
+// more.
+func (a *App) sweep(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			a.limits.Sweep(now)
+		}
+	}
+}
+
+// unusualMethods are those that only a contract's additionalOperations bring.
+// They are read once: a listener does not change with the plan.
+func unusualMethods(p *plan.Plan) (ms []string) {
+	for _, o := range p.Operations {
+		switch o.Method {
+		case "", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "TRACE", "CONNECT":
+		default:
+			ms = append(ms, o.Method)
+		}
+	}
+	slices.Sort(ms)
+	return slices.Compact(ms)
+}
+
 // listen opens an address for callers.
 func (a *App) listen(ctx context.Context, l *config.Listener) error {
 	o := gateway.Listener{
@@ -175,6 +208,7 @@ func (a *App) listen(ctx context.Context, l *config.Listener) error {
 		RequestLine: int(l.Limits.RequestLine), Header: int(l.Limits.Header), Fields: l.Limits.Fields,
 		Body: int64(l.Limits.Body), Connections: l.Limits.Connections,
 		HeadTimeout: l.Timeouts.Header, BodyTimeout: l.Timeouts.Body, IdleTimeout: l.Timeouts.Idle, WriteTimeout: l.Timeouts.Write,
+		Methods: unusualMethods(a.guard.Plan()),
 	}
 	if l.TLS.Cert != "" {
 		certs, err := certificates(&l.TLS)
@@ -269,6 +303,7 @@ func (a *App) Run(ctx context.Context) error {
 			a.reload(false) // says itself what came of it
 		})
 	})
+	rest.Go(func() { a.sweep(inner) })
 	if a.server != nil {
 		rest.Go(func() { failed <- a.serveAdmin() })
 	}

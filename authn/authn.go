@@ -29,6 +29,7 @@ package authn
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/exchange"
@@ -55,6 +56,19 @@ type Principal struct {
 	bound  binding
 	// Seconds since 1970; 0 where the token does not say.
 	expires, notBefore, issued int64
+
+	pseudonym atomic.Pointer[string]
+}
+
+// Pseudonym returns what of makes of the subject. It is asked once for each
+// principal, so every call must give the same function.
+func (p *Principal) Pseudonym(of func(subject string) string) string {
+	if s := p.pseudonym.Load(); s != nil {
+		return *s
+	}
+	s := of(p.Subject)
+	p.pseudonym.Store(&s)
+	return s
 }
 
 // A How is how a principal was proven.

@@ -78,6 +78,9 @@ type Listener struct {
 	HTTP1Only bool
 	// Trusted are the proxies whose X-Forwarded-For is believed.
 	Trusted []netip.Prefix
+	// Methods are taken beside the usual ones: those of a contract's
+	// additionalOperations.
+	Methods []string
 
 	RequestLine    int           // bytes [8 KiB]
 	Header         int           // bytes of a request's head [16 KiB]
@@ -119,7 +122,7 @@ func (g *Gateway) Door(l Listener) (*Door, error) {
 		limits:    headLimits{line: l.RequestLine, fields: l.Fields},
 	}
 	o := wire.Options{
-		Handler: wireHandler{d}, Refuse: d.refuse, Log: g.log,
+		Handler: wireHandler{d}, Refuse: d.refuse, Log: g.log, Methods: l.Methods,
 		RequestLine: l.RequestLine, Head: l.Header, Fields: l.Fields, Body: l.Body, Conns: l.Connections,
 		HeadTimeout: l.HeadTimeout, BodyTimeout: l.BodyTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,
 	}
