@@ -64,7 +64,7 @@ func compile(c *config.Config, began time.Time, ids *prepared) *compiled {
 		up, path := upstreamOf(&a)
 		out.upstreams = append(out.upstreams, up)
 		opts.Sources = append(opts.Sources, plan.Source{
-			Name: a.Name, Contract: api, Mode: a.Mode, Upstream: plan.Upstream{Key: up.Key, Path: path},
+			Name: a.Name, Contract: api, Mode: a.Mode, Upstream: plan.Upstream{Key: up.Key, Path: path, Hosts: hostsOf(&a)},
 			Hosts: a.Hosts, BasePath: a.BasePath, Verifier: ids.verifiers[i], Pos: a.Pos, Unenforced: unenforced(faults),
 		})
 	}

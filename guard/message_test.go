@@ -116,3 +116,39 @@ func TestIDsTellNothing(t *testing.T) {
 		t.Errorf("ids share %d of 2000 halves, which is what they are made of", 2000-len(halves))
 	}
 }
+
+// TestLocationsDoNotTellOfTheInside: an upstream that calls itself by its own
+// name would give callers an address that they should not know, nor can use.
+func TestLocationsDoNotTellOfTheInside(t *testing.T) {
+	for _, mode := range []policy.Mode{policy.Enforce, policy.Observe} {
+		s := open(t, mode, everything)
+		up := &s.guard.Plan().APIs[0].Upstream
+		up.Hosts = []string{"10.0.0.7:9000", "orders.internal"}
+		for _, tt := range []struct{ path, location, want string }{
+			{"", "http://10.0.0.7:9000/orders/7?a=1", "/orders/7?a=1"},
+			{"", "HTTPS://Orders.Internal/orders/7", "/orders/7"},
+			{"", "//orders.internal/orders/7", "/orders/7"},
+			{"", "http://orders.internal", "/"},
+			{"", "http://orders.internal?x", "/?x"},
+			{"/inside", "http://orders.internal/inside/orders/7", "/orders/7"},
+			{"/inside", "http://orders.internal/inside", "/"},
+			{"/inside", "http://orders.internal/insider/7", "/insider/7"},
+			{"", "/orders/7", "/orders/7"},
+			{"", "https://shop.example/orders/7", "https://shop.example/orders/7"},
+			{"", "https://shop.example/?to=http://orders.internal/", "https://shop.example/?to=http://orders.internal/"},
+			{"", "http://orders.internal.example/", "http://orders.internal.example/"},
+			{"", "", ""},
+		} {
+			up.Path = tt.path
+			if mode == policy.Observe {
+				tt.want = tt.location
+			}
+			for _, name := range []string{"Location", "Content-Location"} {
+				o := s.do(t, call{method: "POST", target: "/orders", token: "ann.orders-write", body: `{"total":1}`, status: 201, answer: `{"total":1}`, answerHeader: []string{name + ": " + tt.location}})
+				if got := o.header[strings.ToLower(name)]; got != tt.want {
+					t.Errorf("%v: %s: %s left as %q, want %q", mode, name, tt.location, got, tt.want)
+				}
+			}
+		}
+	}
+}

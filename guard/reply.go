@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 	"time"
@@ -309,6 +310,14 @@ func (p *Pass) passed() Reply {
 	cors := p.op.CORS != nil && p.enforced(policy.Origins)
 	for i := range p.Response.Header {
 		f := p.Response.Header[i]
+		if f.ID == exchange.Location || f.ID == exchange.Other && exchange.EqualFold(f.Name, "content-location") {
+			if v, inside := p.relocated(f.Value); inside && p.on(policy.Scrub) {
+				scrubbed = "header Location"
+				if scrub {
+					f.Value = v
+				}
+			}
+		}
 		switch f.ID {
 		case exchange.Server, exchange.XPoweredBy:
 			if p.on(policy.Scrub) {
@@ -391,6 +400,38 @@ func (p *Pass) passed() Reply {
 		r.Streamed, r.Length = true, p.Response.Length
 	}
 	return r
+}
+
+// relocated returns a URL that names the upstream as callers know the place: by
+// its path alone, below the base path that the request came under.
+func (p *Pass) relocated(v []byte) (_ []byte, inside bool) {
+	_, rest, ok := bytes.Cut(v, []byte("//"))
+	if scheme := v[:len(v)-len(rest)]; !ok || !exchange.EqualFold(scheme, "http://") && !exchange.EqualFold(scheme, "https://") && len(scheme) != 2 {
+		return v, false
+	}
+	end := bytes.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	host, path := rest[:end], rest[end:]
+	for _, h := range p.api.Upstream.Hosts {
+		inside = inside || exchange.EqualFold(host, h)
+	}
+	if !inside {
+		return v, false
+	}
+	base := ""
+	if up := p.api.Upstream.Path; up != "" {
+		if below, ok := bytes.CutPrefix(path, asBytes(up)); ok && (len(below) == 0 || below[0] == '/') {
+			base, path = p.base, below
+		}
+	}
+	from := len(p.text)
+	p.text = append(append(p.text, base...), path...)
+	if len(p.text) == from || p.text[from] != '/' {
+		p.text = append(append(p.text[:from], '/'), path...)
+	}
+	return p.text[from:len(p.text):len(p.text)], true
 }
 
 // filteredHead reports whether the answer is the head of one whose body might
@@ -498,7 +539,7 @@ func hitOf(c policy.Control, r exchange.Reason, observed bool, entry, at string)
 func itoa(n int) string { return strconv.Itoa(n) }
 
 // pseudonym returns what stands for a subject in events.
-func (p *Pass) pseudonym(a *authn.Principal) string { return p.g.pseudo(a.Subject) }
+func (p *Pass) pseudonym(a *authn.Principal) string { return a.Pseudonym(p.g.pseudo) }
 
 // origin refuses pages of other origins that policy does not list.
 func (p *Pass) origin(context.Context) bool {

@@ -72,6 +72,9 @@ type Upstream struct {
 	// Path replaces the base path that the request came under. It is "" where
 	// the upstream's URL has none; then the request's path is kept whole.
 	Path string
+	// Hosts are the upstream's own names, with port where it is not the
+	// scheme's: what it calls itself in a Location must not reach callers.
+	Hosts []string
 }
 
 // An Operation is what both doors check of one operation.
