@@ -185,3 +185,13 @@ func Check(c *config.Config, proven bool) contract.Diagnostics {
 	}
 	return compile(c, time.Now(), ids).faults
 }
+
+// hostsOf are the names of an API's upstream, as URLs of its own have them.
+func hostsOf(a *config.API) (hosts []string) {
+	for _, u := range a.Upstream {
+		if u.Scheme != "unix" {
+			hosts = append(hosts, strings.ToLower(u.Host))
+		}
+	}
+	return hosts
+}
