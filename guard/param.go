@@ -65,10 +65,11 @@ func (p *Pass) single(prm *plan.Param, raw []byte, encoded bool) string {
 			raw = rest
 			break
 		}
-		if rest, ok = bytes.CutPrefix(rest, []byte(prm.Name)); !ok {
+		name, value, _ := bytes.Cut(rest, []byte("="))
+		if string(name) != prm.Name {
 			return "does not begin with its name, as style matrix asks"
 		}
-		raw = bytes.TrimPrefix(rest, []byte("="))
+		raw = value
 	}
 	sep := byte(',')
 	if prm.Explode && prm.Style == plan.Label {
@@ -115,10 +116,17 @@ func (p *Pass) elements(dst []byte, prm *plan.Param, raw []byte, sep byte, encod
 		var part []byte
 		part, raw, more = bytes.Cut(raw, []byte{sep})
 		if prm.Style == plan.Matrix && prm.Explode {
-			part = bytes.TrimPrefix(bytes.TrimPrefix(part, []byte(prm.Name)), []byte("="))
+			name, value, _ := bytes.Cut(part, []byte("="))
+			if string(name) != prm.Name {
+				return dst, errors.New("holds another name, where style matrix repeats its own")
+			}
+			part = value
+		}
+		if prm.Style == plan.Simple && !encoded { // of a header, whose lists have white space (RFC 9110 section 5.6.1)
+			part = bytes.Trim(part, " \t")
 		}
 		var err error
-		if p.scratch, err = unescape(p.scratch[:0], bytes.Trim(part, " "), encoded, plus); err != nil {
+		if p.scratch, err = unescape(p.scratch[:0], part, encoded, plus); err != nil {
 			return dst, err
 		}
 		if !first {
