@@ -19,6 +19,7 @@
 //
 //	type Schema                                      // the zero Schema admits every document that parses
 //	func (*Schema) Validate(doc []byte) error        // nil or *Error
+//	func (*Schema) Valid(doc []byte) bool            // the verdict alone, without allocation
 //	func (*Schema) Filter(dst, doc []byte, *Policy, *Report) (out []byte, err error)
 //	func (*Schema) Types() Types
 //	func (*Schema) Item() *Schema
@@ -37,6 +38,17 @@
 // unescaping), lone surrogates, invalid UTF-8, NUL, a byte order mark and
 // anything after the value are refused, each with its offset, so that what is
 // accepted here is read the same way by every other parser.
+//
+// # How it works
+//
+// [Compile] turns schemas into a graph of small nodes (plan.go), once for each
+// place in a document and direction; $dynamicRef is decided there, by
+// compiling a schema once for each meaning its dynamic anchors can have
+// (resolve.go). A document becomes a tape of tokens (parse.go), which is all
+// that evaluation looks at (exec.go): what combinators ask again is asked of
+// the tape, and remembered. Filter marks on the tape what is to go, and then
+// copies the bytes between the marks (filter.go). CONFORMANCE.md says what is
+// kept of the standards, and what is not.
 //
 // A schema is trusted to say what it likes, a document is not: depth, sizes
 // and the work that combinators may cause are bounded by [Limits]. Only

@@ -126,6 +126,9 @@ func (e *exec) release() {
 	e.pending, e.cuts, e.redactions = e.pending[:0], e.cuts[:0], e.redactions[:0]
 	e.samples.doc, e.samples.tape = nil, nil
 	clear(e.wanted)
+	if cap(e.text) > 4*keepTokens || cap(e.buf) > 4*keepTokens {
+		e.text, e.buf = nil, nil
+	}
 	if len(e.tape) > keepTokens || cap(e.bits) > keepTokens || cap(e.memo) > keepTokens || cap(e.sets) > keepTokens {
 		return
 	}
@@ -842,13 +845,18 @@ func (e *exec) simpleObject(n *node, o *objectPlan, i uint32) bool {
 
 // missing records each required name that is not there.
 func (e *exec) missing(n *node, o *objectPlan, i uint32) (stop bool) {
+	mark, pends := len(e.bits), len(e.pending)
+	defer func() { e.free(mark, pends) }()
+	have := e.alloc((len(o.slots) + 63) / 64)
 	end := e.tape[i].aux
-next:
+	for j := i + 1; j < end; j = e.skip(j + 1) {
+		if s := o.find(e.tape[j].aux, e.decoded(j)); s >= 0 {
+			e.bits[have+uint32(s>>6)] |= 1 << (s & 63)
+		}
+	}
 	for _, s := range o.required {
-		for j := i + 1; j < end; j = e.skip(j + 1) {
-			if e.tape[j].aux == o.slots[s].hash && o.slots[s].name == string(e.decoded(j)) {
-				continue next
-			}
+		if e.bits[have+s>>6]>>(s&63)&1 != 0 {
+			continue
 		}
 		if e.failWith(record{n: n, keyword: kwRequired, tok: i, name: o.slots[s].name}) {
 			return true

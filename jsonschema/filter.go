@@ -41,7 +41,7 @@ var noPolicy Policy
 //
 // The error is an [*Error] or [ErrStopped], and there is no output then;
 // except that with p.Lenient violations of the schema come together with it.
-// The report is filled in either case, as far as the document was read.
+// The report is complete where there is output.
 func (s *Schema) Filter(dst, doc []byte, p *Policy, r *Report) (out []byte, err error) {
 	if p == nil {
 		p = &noPolicy

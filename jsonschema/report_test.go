@@ -255,7 +255,30 @@ func TestReport(t *testing.T) {
 			}
 		}
 	}
+	// With formats checked, on those that keep them.
+	c := a.compiler(jsonschema.Options{AssertFormat: true})
+	var strict, plain []judged
+	for _, d := range s.docs {
+		if f, _ := c.Compile(d.schema, jsonschema.Response); f.Valid(d.doc) {
+			strict, plain = append(strict, judged{d.sample, f}), append(plain, d)
+		}
+	}
+	t.Logf("%d keep their formats", len(strict))
 	es = append(es,
+		&entrant{name: "same, without formats", run: func() {
+			for i := range strict {
+				if plain[i].s.Validate(plain[i].doc) != nil {
+					t.Fatal()
+				}
+			}
+		}},
+		&entrant{name: "same, with formats", run: func() {
+			for i := range strict {
+				if strict[i].s.Validate(strict[i].doc) != nil {
+					t.Fatal()
+				}
+			}
+		}},
 		&entrant{name: "validate, stripped", run: func() {
 			for i := range s.docs {
 				if s.docs[i].s.Validate(same[i]) != nil {

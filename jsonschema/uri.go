@@ -2,10 +2,57 @@ package jsonschema
 
 import "bytes"
 
-func isURI(s []byte) bool          { return uriReference(s, false) == absolute }
+func isURI(s []byte) bool          { return plainURL(s) || uriReference(s, false) == absolute }
 func isURIReference(s []byte) bool { return uriReference(s, false) != notURI }
 func isIRI(s []byte) bool          { return uriReference(s, true) == absolute }
 func isIRIReference(s []byte) bool { return uriReference(s, true) != notURI }
+
+// plainURL recognises what nearly all URIs are, in one pass: http or https, a
+// name, a path and a query without percent-encoding.
+func plainURL(s []byte) bool {
+	i := 0
+	switch {
+	case len(s) > 8 && string(s[:8]) == "https://":
+		i = 8
+	case len(s) > 7 && string(s[:7]) == "http://":
+		i = 7
+	default:
+		return false
+	}
+	from := i
+	for i < len(s) && plainChars[s[i]]&1 != 0 {
+		i++
+	}
+	if i == from || i < len(s) && s[i] != '/' && s[i] != '?' {
+		return false
+	}
+	for i < len(s) && plainChars[s[i]]&2 != 0 {
+		i++
+	}
+	if i < len(s) && s[i] == '?' {
+		for i++; i < len(s) && plainChars[s[i]]&4 != 0; i++ {
+		}
+	}
+	return i == len(s)
+}
+
+// plainChars has bit 0 for a name's characters, bit 1 for a path's, bit 2 for
+// a query's.
+var plainChars = func() (t [256]uint8) {
+	for c := range 128 {
+		b := byte(c)
+		if b-'0' <= 9 || b|0x20 >= 'a' && b|0x20 <= 'z' || b == '.' || b == '-' {
+			t[c] |= 1
+		}
+		if uriChars[c]&1 != 0 || b == '/' {
+			t[c] |= 2
+		}
+		if uriChars[c]&8 != 0 {
+			t[c] |= 4
+		}
+	}
+	return t
+}()
 
 type uriKind uint8
 
