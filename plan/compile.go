@@ -442,6 +442,12 @@ func (c *compiler) media(m *contract.Media, dir jsonschema.Direction, captures [
 		return cm
 	}
 	s := c.schema(m.Schema, dir)
+	switch {
+	case dir != jsonschema.Response:
+	case cm.Kind == MediaForm, cm.Kind == MediaMultipart,
+		cm.Kind == MediaText && slices.ContainsFunc([]string{"enum", "const", "pattern", "format", "minLength", "maxLength"}, func(k string) bool { return m.Schema.Get(k).Valid() }):
+		c.unenforced(m.Schema.Pos(), "", "the schema of %s is not applied to answers: only JSON is read there", m.Type)
+	}
 	switch cm.Kind {
 	case MediaJSON:
 		cm.Schema = c.capturing(s, captures)
