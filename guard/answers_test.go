@@ -82,3 +82,20 @@ paths:
 		}
 	}
 }
+
+// TestRedirectsLeaveWithoutTheirPage: frameworks send a page with a redirect
+// that nobody reads, and some render behind it what the caller may not see.
+func TestRedirectsLeaveWithoutTheirPage(t *testing.T) {
+	c := call{target: "/orders/7", token: "ann.orders-read", status: 302, answer: "<p>bob's order", answerType: "text/html; charset=utf-8", answerHeader: []string{"Location: /login", `ETag: "1"`}}
+	for _, tt := range []struct {
+		mode   policy.Mode
+		unread string
+		body   string
+	}{{policy.Enforce, "refuse", ""}, {policy.Enforce, "pass", c.answer}, {policy.Observe, "refuse", c.answer}} {
+		s := open(t, tt.mode, everything+"- {on: [\"*\"], unread: "+tt.unread+"}\n")
+		o := s.do(t, c)
+		if o.status != 302 || o.header["location"] != "/login" || o.body != tt.body || (o.header["content-type"] == "") != (tt.body == "") || !strings.Contains(o.hits(), "contract.response_media_type") {
+			t.Errorf("%v, %s: %d %v %q; %s", tt.mode, tt.unread, o.status, o.header, o.body, o.hits())
+		}
+	}
+}

@@ -207,6 +207,7 @@ type Pass struct {
 	amedia     *plan.Media
 	body       []byte // answer's body to send
 	altered    bool   // body is not as it came
+	headOnly   bool   // the answer leaves without its body
 	stripped   int    // properties cut out, at both doors
 	redacted   int    // values masked
 	owned      int    // objects in the request that are the caller's own

@@ -333,6 +333,10 @@ func (p *Pass) passed() Reply {
 			if p.altered {
 				continue
 			}
+		case exchange.ContentType:
+			if p.headOnly {
+				continue
+			}
 		case exchange.SallyportReason, exchange.SallyportRequestID:
 			continue // only our own answers have them
 		case exchange.CacheControl:
@@ -388,7 +392,7 @@ func (p *Pass) passed() Reply {
 	p.corsAnswer()
 	r.Header = p.fields
 	switch {
-	case p.Response.Status == 204, p.Response.Status == 304, p.Response.Length == 0 && p.Request.Method != "HEAD":
+	case p.Response.Status == 204, p.Response.Status == 304, p.headOnly, p.Response.Length == 0 && p.Request.Method != "HEAD":
 	case p.Request.Method == "HEAD":
 		r.Streamed, r.Length = true, p.Response.Length
 		if p.altered {

@@ -149,6 +149,14 @@ func (p *Pass) chooseSchema() bool {
 			p.readAnswer = true
 			return true
 		}
+		if p.Response.Status/100 == 3 && p.op.Unread != policy.PassUnread && p.readingMode() == policy.Enforce {
+			// A redirect is its head; the page that comes with it is for
+			// nobody, and may hold what the caller may not see.
+			p.stats.total.unread.Add(1)
+			p.noted(policy.ResponseFilter, p.unreadReason(), "body", false)
+			p.headOnly, p.altered = true, true
+			return true
+		}
 		return !p.unreadable(p.unreadReason())
 	default:
 		p.readAnswer = scan
