@@ -405,7 +405,7 @@ func (d *Detector) rarest() (best byte) {
 
 // look asks a detector about one string.
 func (e *exec) look(w *wanted, s []byte, tok uint32) {
-	if len(s) < w.length || !w.occurs(s) || w.Run > 0 && longestRun(s) < w.Run {
+	if len(s) < w.length || !w.occurs(s) || w.Run > 0 && !hasRun(s, w.Run) {
 		return
 	}
 	if _, _, ok := w.Find(s); ok {
@@ -441,14 +441,20 @@ func countDigits(s []byte) (n int) {
 	return n
 }
 
-// longestRun returns the most letters, digits, '+', '/', '-' and '_' in a row.
-func longestRun(s []byte) (longest int) {
-	n := 0
-	for _, c := range s {
-		n = (n + 1) * int(inRun[c])
-		longest = max(longest, n)
+// hasRun reports whether n letters, digits, '+', '/', '-' and '_' stand in a
+// row. A run that long has a character at each n-th place, so most are skipped.
+func hasRun(s []byte, n int) bool {
+	for i := n - 1; i < len(s); {
+		k := i
+		for k > i-n && inRun[s[k]] != 0 {
+			k--
+		}
+		if k == i-n {
+			return true
+		}
+		i = k + n
 	}
-	return longest
+	return false
 }
 
 var inRun = func() (t [256]uint8) {

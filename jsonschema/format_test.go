@@ -19,6 +19,19 @@ func FuzzShortcuts(f *testing.F) {
 		if got, want := countDigits([]byte(s)), len(digit.FindAllString(s, -1)); got != want {
 			t.Errorf("%q has %d digits, not %d", s, want, got)
 		}
+		for n := 1; n < 20; n++ {
+			want := false
+			run := 0
+			for _, c := range []byte(s) {
+				if run++; inRun[c] == 0 {
+					run = 0
+				}
+				want = want || run >= n
+			}
+			if hasRun([]byte(s), n) != want {
+				t.Errorf("%q has a run of %d: %v", s, n, !want)
+			}
+		}
 		doc := []byte(`"` + s + `"`)
 		if !(&Schema{}).Valid(doc) {
 			return
