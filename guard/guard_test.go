@@ -313,6 +313,7 @@ func TestRequestDoor(t *testing.T) {
 		{"a list by commas", call{target: "/orders?ids=1,2,3", token: "ann.orders-read", answer: `{"items":[]}`}, 200, "ok"},
 		{"a list that is too long", call{target: "/orders?ids=1,2,3,4", token: "ann.orders-read"}, 400, "contract.parameter"},
 		{"a deep object", call{target: "/orders?filter[total]=1.5&filter[who]=ann", token: "ann.orders-read", answer: `{"items":[]}`}, 200, "ok"},
+		{"a deep object without a property", call{target: "/orders?filter=1", token: "ann.orders-read"}, 400, "contract.undeclared_parameter"},
 		{"a deep object with too much", call{target: "/orders?filter[role]=1", token: "ann.orders-read"}, 400, "contract.parameter"},
 		{"a declared header", call{target: "/orders", token: "ann.orders-read", header: []string{"X-Trace: 0123abcd"}, answer: `{"items":[]}`}, 200, "ok"},
 		{"a declared header that does not fit", call{target: "/orders", token: "ann.orders-read", header: []string{"X-Trace: <script>"}}, 400, "contract.header"},

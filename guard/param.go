@@ -266,7 +266,8 @@ func (p *Pass) undeclaredParameter() (refused bool) {
 // declared returns which parameter a decoded name of the query belongs to.
 func (p *Pass) declared(name []byte) int {
 	for i, prm := range p.op.Query {
-		if string(name) == prm.Name {
+		// An object that is written as pairs of its own has none of its name.
+		if string(name) == prm.Name && !(prm.Shape == plan.Map && (prm.Style == plan.DeepObject || prm.Style == plan.Form && prm.Explode)) {
 			return i
 		}
 	}
