@@ -103,7 +103,7 @@ type memoEntry struct {
 var pool = sync.Pool{New: func() any { return &exec{} }}
 
 // keepTokens is the size of a tape from which an exec is left to the collector.
-const keepTokens = 1 << 18
+const keepTokens = 1 << 19
 
 func newExec(eng *engine) *exec {
 	if eng == nil {
@@ -1362,8 +1362,7 @@ func hashValue(p *parser, i uint32) uint64 {
 	case Boolean:
 		return mix(2, uint64(t.meta&tokTrue))
 	case Integer, Number:
-		d := parseDecimal(p.doc[t.start:t.end])
-		return d.hash()
+		return hashNumber(p.doc[t.start:t.end], t.meta&tokPlain != 0)
 	case String:
 		s := p.doc[t.start+1 : t.end-1]
 		if t.meta&tokEscaped != 0 {
@@ -1417,17 +1416,19 @@ func (e *exec) unique(i uint32) bool {
 	for size < 2*count {
 		size *= 2
 	}
-	at := e.alloc(2 * size) // pairs of hash and token
+	// Half of the hash, and the token: 0 is the root, and free.
+	at := e.alloc(size)
+	set := e.bits[at : int(at)+size]
 	mask := uint64(size - 1)
 	for j := i + 1; j < t.aux; j = e.skip(j) {
 		h := hashValue(&e.parser, j)
 		for s := h & mask; ; s = (s + 1) & mask {
-			slot := e.bits[at+uint32(2*s):]
-			if slot[1] == 0 {
-				slot[0], slot[1] = h, uint64(j)
+			v := set[s]
+			if v == 0 {
+				set[s] = h&^0xffffffff | uint64(j)
 				break
 			}
-			if slot[0] == h && equal(&e.parser, uint32(slot[1]), &e.parser, j) {
+			if (v^h)>>32 == 0 && equal(&e.parser, uint32(v), &e.parser, j) {
 				return false
 			}
 		}

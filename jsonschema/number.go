@@ -257,6 +257,30 @@ func (d *decimal) hash() uint64 {
 	return mix(h, seed1)
 }
 
+// hashNumber hashes a number as written, equally for equal values: those that
+// are whole and have at most 18 digits by their value.
+func hashNumber(s []byte, plain bool) uint64 {
+	if plain {
+		return mix(4, uint64(plainInt(s)))
+	}
+	d := parseDecimal(s)
+	if n := d.digits(); d.exp < n || d.exp > 18 {
+		if n == 0 {
+			return mix(4, 0)
+		}
+		return d.hash()
+	}
+	var v int64
+	for i := range int(d.digits()) {
+		v = v*10 + int64(d.at(i)-'0')
+	}
+	v *= int64(pow10[d.exp-d.digits()])
+	if d.neg {
+		v = -v
+	}
+	return mix(4, uint64(v))
+}
+
 func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a^seed0, b^seed2)
 	return hi ^ lo

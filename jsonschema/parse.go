@@ -602,6 +602,10 @@ func scanRest(doc []byte, i int) (end int, flags uint32) {
 			return i + 1, flags
 		case c == '\\':
 			flags |= tokEscaped
+			if i+1 < len(doc) && simpleEscape[doc[i+1]] {
+				i += 2
+				continue
+			}
 			n := escapeLen(doc[i:])
 			if n == 0 {
 				return -1, 0
@@ -640,6 +644,9 @@ func scanRest(doc []byte, i int) (end int, flags uint32) {
 	}
 	return -1, 0
 }
+
+// simpleEscape are the characters that make an escape of two bytes.
+var simpleEscape = [256]bool{'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}
 
 // escapeLen returns the length of the escape that s begins with; a surrogate
 // pair is one. It returns 0 where the escape is not valid, or a lone surrogate.
