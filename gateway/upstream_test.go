@@ -231,8 +231,9 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // F17: an upload that breaks off reaches the upstream as one that broke off,
 // never as a shorter whole.
 func TestF17BrokenUploadStaysBroken(t *testing.T) {
-	seen := make(chan error, 4)
+	seen, began := make(chan error, 4), make(chan bool, 4)
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began <- true
 		_, err := io.Copy(io.Discard, r.Body)
 		seen <- err
 	}))
@@ -242,6 +243,7 @@ func TestF17BrokenUploadStaysBroken(t *testing.T) {
 		pr, pw := io.Pipe()
 		go func() {
 			io.WriteString(pw, strings.Repeat("x", 100_000))
+			<-began // else the upstream may never be asked at all
 			pw.CloseWithError(errors.New("the caller's disk broke"))
 		}()
 		r, _ := http.NewRequest("POST", "http://"+x.addr+"/items", pr)
