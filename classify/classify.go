@@ -109,6 +109,8 @@ type Need struct {
 	Digits int    // at least so many ASCII digits
 	Bytes  string // each of these bytes; at most 4
 	Run    int    // so many letters, digits, '+', '/', '-' and '_' in a row
+	// Literal must occur as it stands.
+	Literal string
 }
 
 // Met reports whether s holds what n asks for.
@@ -120,6 +122,9 @@ func (n Need) Met(s []byte) bool {
 		if bytes.IndexByte(s, n.Bytes[i]) < 0 {
 			return false
 		}
+	}
+	if n.Literal != "" && !bytes.Contains(s, []byte(n.Literal)) {
+		return false
 	}
 	if n.Digits == 0 && n.Run == 0 {
 		return true
@@ -155,7 +160,7 @@ type Detector struct {
 // find the same bytes, the earlier has them.
 var detectors = []Detector{
 	{PrivateKey, Need{Len: 28, Bytes: "-B"}, findPrivateKey},
-	{JWT, Need{Len: 20, Bytes: "eyJ.", Run: 10}, findJWT},
+	{JWT, Need{Len: 20, Bytes: ".", Literal: "eyJ", Run: 10}, findJWT},
 	{PasswordHash, Need{Len: 24, Bytes: "$"}, findPasswordHash},
 	{APIKey, Need{Len: 20, Run: 16}, findAPIKey},
 	{URLPassword, Need{Len: 8, Bytes: ":/@"}, findURLPassword},
