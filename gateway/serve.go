@@ -39,6 +39,10 @@ func (w *work) release() {
 	*w = work{header: w.header[:0], believed: w.believed[:0], text: w.text[:0], large: w.large[:0]}
 }
 
+// smallBody is how long a body may be that is read before any of it is sent
+// on, though no control needs it.
+const smallBody = 16 << 10
+
 // serve is the way of one exchange: in through the request door, to the
 // upstream, and out through the response door.
 func (d *Door) serve(ctx context.Context, c front) {
@@ -81,8 +85,17 @@ func (d *Door) serve(ctx context.Context, c front) {
 		send(p, c, p.Fail(r))
 		return
 	}
-	if m.Streamed {
-		w.up.Stream, w.up.Length = behind(w.large, c.Body()), p.Request.Length
+	switch n := p.Request.Length; {
+	case m.Streamed && 0 < n && n <= smallBody && len(w.large) == 0:
+		// It goes out together with the head, in one write.
+		body, err := c.ReadBody(nil, smallBody)
+		if err != nil {
+			send(p, c, p.Fail(wire.RequestReason(err)))
+			return
+		}
+		w.up.Body = body
+	case m.Streamed:
+		w.up.Stream, w.up.Length = behind(w.large, c.Body()), n
 	}
 	err := up.pool.RoundTrip(ctx, &w.up, &w.answer)
 	if err != nil {
