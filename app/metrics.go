@@ -14,9 +14,12 @@ type totals struct {
 	exchanges map[telemetry.Exchanges]uint64 // by all but Count
 	hits      map[telemetry.Hits]uint64
 	changed   map[telemetry.Changed]uint64
-	took      map[string]*telemetry.Histogram // by API
-	waits     map[string]*telemetry.Wait
+	took      map[apiMode]*telemetry.Histogram
+	waits     map[apiMode]*telemetry.Wait
 }
+
+// apiMode is what durations are told apart by.
+type apiMode struct{ api, mode string }
 
 var bounds = func() []float64 {
 	b := make([]float64, len(guard.Buckets))
@@ -29,7 +32,7 @@ var bounds = func() []float64 {
 // sum adds up what the guard counted by operation.
 func sum(s *guard.Stats) totals {
 	t := totals{map[telemetry.Exchanges]uint64{}, map[telemetry.Hits]uint64{}, map[telemetry.Changed]uint64{},
-		map[string]*telemetry.Histogram{}, map[string]*telemetry.Wait{}}
+		map[apiMode]*telemetry.Histogram{}, map[apiMode]*telemetry.Wait{}}
 	for op, o := range s.All {
 		t.add(op.API, op.Operation, op.Mode, o)
 	}
@@ -55,20 +58,20 @@ func (t *totals) add(api, id, mode string, o *guard.OperationStats) {
 		}
 	}
 	if n := o.Stripped(); n > 0 {
-		t.changed[telemetry.Changed{API: api, What: "stripped"}] += n
+		t.changed[telemetry.Changed{API: api, Mode: mode, What: "stripped"}] += n
 	}
 	if n := o.Redacted(); n > 0 {
-		t.changed[telemetry.Changed{API: api, What: "redacted"}] += n
+		t.changed[telemetry.Changed{API: api, Mode: mode, What: "redacted"}] += n
 	}
-	t.durations(api, o)
+	t.durations(apiMode{api, mode}, o)
 }
 
-func (t *totals) durations(api string, o *guard.OperationStats) {
-	h, w := t.took[api], t.waits[api]
+func (t *totals) durations(k apiMode, o *guard.OperationStats) {
+	h, w := t.took[k], t.waits[k]
 	if h == nil {
-		h = &telemetry.Histogram{API: api, Bounds: bounds, Buckets: make([]uint64, len(bounds)+1)}
-		w = &telemetry.Wait{API: api}
-		t.took[api], t.waits[api] = h, w
+		h = &telemetry.Histogram{API: k.api, Mode: k.mode, Bounds: bounds, Buckets: make([]uint64, len(bounds)+1)}
+		w = &telemetry.Wait{API: k.api, Mode: k.mode}
+		t.took[k], t.waits[k] = h, w
 	}
 	counts, sum := o.Took()
 	for i, n := range counts {

@@ -62,6 +62,7 @@ type Hits struct {
 // A Wait is the time spent waiting for upstreams.
 type Wait struct {
 	API   string
+	Mode  string
 	Count uint64
 	Sum   float64 // seconds
 }
@@ -69,6 +70,7 @@ type Wait struct {
 // A Histogram is how long something took.
 type Histogram struct {
 	API     string
+	Mode    string
 	Bounds  []float64 // upper bounds in seconds, ascending; shared, never changed
 	Buckets []uint64  // how many were at most Bounds[i] and above the one before; one more than Bounds
 	Sum     float64   // seconds
@@ -77,6 +79,7 @@ type Histogram struct {
 // Changed is what the response and request doors took out or masked.
 type Changed struct {
 	API   string
+	Mode  string
 	What  string // "stripped" or "redacted"
 	Count uint64
 }
@@ -174,9 +177,9 @@ func describe(name, help string, labels ...string) metric {
 var (
 	exchanges    = describe("exchanges_total", "Exchanges by how they ended.", "api", "operation", "verdict", "reason", "mode", "status")
 	hits         = describe("hits_total", "What controls found in exchanges that they did not refuse.", "api", "operation", "reason", "mode")
-	durations    = describe("exchange_duration_seconds", "Time from a whole request head to the end of the answer.", "api")
-	upstream     = describe("upstream_duration_seconds", "Time waiting for the head of the upstream's answer.", "api")
-	changed      = describe("values_changed_total", "Properties stripped and values redacted.", "api", "what")
+	durations    = describe("exchange_duration_seconds", "Time from a whole request head to the end of the answer.", "api", "mode")
+	upstream     = describe("upstream_duration_seconds", "Time waiting for the head of the upstream's answer.", "api", "mode")
+	changed      = describe("values_changed_total", "Properties stripped and values redacted.", "api", "mode", "what")
 	events       = describe("events_total", "Events by what became of them.", "sink", "outcome")
 	unread       = describe("unread_bodies_total", "Bodies that a control should have read and could not: refused, or passed on where policy says so.")
 	unmatched    = describe("unmatched_requests_total", "Requests that belonged to no API.")
@@ -235,13 +238,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 				upTo[h.Bounds[i]] = total
 			}
 		}
-		ch <- prometheus.MustNewConstHistogram(durations.Desc, total, h.Sum, upTo, h.API)
+		ch <- prometheus.MustNewConstHistogram(durations.Desc, total, h.Sum, upTo, h.API, h.Mode)
 	}
 	for _, w := range s.Waits {
-		ch <- prometheus.MustNewConstSummary(upstream.Desc, w.Count, w.Sum, nil, w.API)
+		ch <- prometheus.MustNewConstSummary(upstream.Desc, w.Count, w.Sum, nil, w.API, w.Mode)
 	}
 	for _, x := range s.Changed {
-		count(changed, x.Count, x.API, x.What)
+		count(changed, x.Count, x.API, x.Mode, x.What)
 	}
 	for _, e := range s.Events {
 		count(events, e.Count, e.Sink, e.Outcome)
