@@ -166,7 +166,7 @@ func appendString[S string | []byte](b []byte, s S, limit int) []byte {
 			start = i
 			if cut && !utf8.FullRuneInString(string(rest)) {
 				// The cut went through this character: leave it out whole.
-				i, start = len(s), len(s)
+				start = len(s)
 				break
 			}
 			b = append(b, `\ufffd`...)

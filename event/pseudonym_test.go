@@ -22,7 +22,7 @@ func TestPseudonym(t *testing.T) {
 	if got := p.Of("alice"); got != want || len(got) != 26 {
 		t.Errorf("alice is %q, want %q", got, want)
 	}
-	if p.Of("alice") != p.Of("alice") || p.Of("alice") == p.Of("Alice") || p.Of("") != "" {
+	if again := p.Of("alice"); again != want || again == p.Of("Alice") || p.Of("") != "" {
 		t.Error("a pseudonym is not one of one subject")
 	}
 	if event.NewPseudonymizer([]byte("another key of sixteen")).Of("alice") == want {

@@ -209,15 +209,14 @@ type sample struct {
 
 // applicators hold the schemas that apply to the value itself.
 type applicators struct {
-	all      []*node // allOf, $ref, $dynamicRef
-	allWords []keyword
-	any      []*node
-	one      []*node
-	not      *node
-	cond     *node
-	then     *node
-	els      *node
-	tag      *tagPlan
+	all  []*node // allOf, $ref, $dynamicRef
+	any  []*node
+	one  []*node
+	not  *node
+	cond *node
+	then *node
+	els  *node
+	tag  *tagPlan
 }
 
 // A tagPlan is a discriminator: the value of one property says which branch of

@@ -20,9 +20,8 @@ type merger struct {
 	op       *Operation
 	contract *contract.Operation
 
-	modes  [policy.CountControls]contract.Pos // of the entry that set each
-	set    settings
-	limits []contract.Pos
+	modes [policy.CountControls]contract.Pos // of the entry that set each
+	set   settings
 }
 
 // settings remember where each single value was set.

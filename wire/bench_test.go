@@ -87,8 +87,10 @@ var buffers = sync.Pool{New: func() any { return make([]byte, 32<<10) }}
 
 type bufferPool struct{}
 
-func (bufferPool) Get() []byte  { return buffers.Get().([]byte) }
-func (bufferPool) Put(b []byte) { buffers.Put(b) } //nolint:staticcheck // the interface has it so
+func (bufferPool) Get() []byte { return buffers.Get().([]byte) }
+
+//lint:ignore SA6002 httputil.BufferPool has it so
+func (bufferPool) Put(b []byte) { buffers.Put(b) }
 
 // A child is a proxy in its own process.
 type child struct {

@@ -176,7 +176,8 @@ func (c *Conn) handOver(nc net.Conn) {
 	if c.state.Swap(stateHTTP2) == stateWoken {
 		// The server drains; the hook says so in its own protocol.
 		c.srv.mu.Lock()
-		c.srv.mu.Unlock() //nolint:staticcheck // waits for wake to end
+		//lint:ignore SA2001 this waits for wake to end
+		c.srv.mu.Unlock()
 	}
 	c.tcp.SetDeadline(time.Time{})
 	c.srv.opt.HTTP2(c.srv.drain, nc)

@@ -102,8 +102,7 @@ type loader struct {
 	responses  map[document.Node]*promise
 	bodies     map[document.Node]*contract.Body
 
-	made   *document.Editor // schemas that Swagger does not write as schemas
-	madeAt document.Node
+	made *document.Editor // schemas that Swagger does not write as schemas
 }
 
 type headerKey struct {
