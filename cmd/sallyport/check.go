@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 
 	"github.com/sallyport/sallyport/app"
 	"github.com/sallyport/sallyport/config"
@@ -23,13 +25,22 @@ func checkCommand(e env) *cobra.Command {
 			"that nothing protects, and policy entries that weaken earlier ones.\n\n" +
 			"Exit status: 0 nothing stands in the way of run, 1 faults (with --strict warnings\n" +
 			"too), 2 could not run.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if file == "" && len(contracts) == 0 {
 				return errors.New("give a configuration file with -c, or a contract with --contract")
 			}
 			if format != "text" && format != "json" {
 				return fmt.Errorf("--format: %q is neither text nor json", format)
+			}
+			// A file that is not there is not a fault in it: nothing was checked.
+			for _, name := range slices.Concat([]string{file}, contracts, overlays) {
+				if name == "" {
+					continue
+				}
+				if err := readable(name); err != nil {
+					return err
+				}
 			}
 			var faults contract.Diagnostics
 			if file != "" {
@@ -72,17 +83,40 @@ func checkCommand(e env) *cobra.Command {
 	return cmd
 }
 
+// readable says why a file that was named cannot be read, or nil.
+func readable(name string) error {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+	case info.IsDir():
+		err = errors.New("it is a folder")
+	case info.Mode().IsRegular(): // a pipe is not opened twice
+		var f *os.File
+		if f, err = os.Open(name); err == nil {
+			f.Close()
+		}
+	}
+	var perr *os.PathError
+	if errors.As(err, &perr) {
+		err = perr.Err // the name is told already
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", name, err)
+	}
+	return nil
+}
+
 func configCommand(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Tell about the configuration file",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of the configuration file, for editors",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := e.stdout.Write(config.Schema())
 			return err

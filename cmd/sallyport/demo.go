@@ -28,8 +28,11 @@ func demoCommand(e env) *cobra.Command {
 			"It ends with a table of what the bare shop gave away and what came out of\n" +
 			"Sallyport. Exit status: 0 nothing came out and no honest caller was harmed, 1 not\n" +
 			"so, 2 could not run.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("for") && o.Duration <= 0 {
+				return fmt.Errorf("--for: %s is no time to go on for; leave it out to go on until Ctrl-C", o.Duration)
+			}
 			if f, ok := e.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 				o.Terminal = true
 				o.Size = func() (int, int) {
@@ -52,7 +55,7 @@ func demoCommand(e env) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.DurationVar(&o.Duration, "for", 0, "how long to go on; without it until Ctrl-C")
+	f.DurationVar(&o.Duration, "for", 0, "how long to go on, such as 30s; without it until Ctrl-C")
 	f.StringVar(&o.Listen, "listen", "", "`address` of Sallyport; without it 127.0.0.1:8080, or any that is free")
 	f.StringVar(&o.Admin, "admin", "", "`address` for operators; without it 127.0.0.1:9090, or any that is free")
 	f.Uint64Var(&o.Seed, "seed", 1, "chooses the shop's data and what callers do")

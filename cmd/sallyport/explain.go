@@ -16,7 +16,7 @@ func explainCommand(e env) *cobra.Command {
 		Short: "Say what a reason means, and what to do about it",
 		Long: "Explain prints what Sallyport's catalogue says of a reason: the code that a\n" +
 			"refusal, an event or a metric shows. Without one it lists them all.",
-		Args: cobra.MaximumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error { return noArgs(cmd, args[min(1, len(args)):]) },
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var codes []string
 			if len(args) == 0 {

@@ -41,7 +41,7 @@ func run(ctx context.Context, e env, args []string) int {
 		SilenceErrors: true, // told below, in our own voice
 		SilenceUsage:  true,
 		// A bare "sallyport" prints the help, and an unknown word is a mistake.
-		Args: cobra.NoArgs,
+		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(e.stdin)
@@ -56,6 +56,17 @@ func run(ctx context.Context, e env, args []string) int {
 		configCommand(e),
 		versionCommand(e),
 	)
+	root.SetHelpCommand(helpCommand())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return hinted{err, cmd.CommandPath() + " --help lists the flags"}
+	})
+	// A shell that completion does not know is a mistake as well.
+	root.InitDefaultCompletionCmd(args...)
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = knownCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:

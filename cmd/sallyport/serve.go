@@ -34,7 +34,7 @@ func runCommand(e env) *cobra.Command {
 			"and when a file changes.\n\n" +
 			"With --contract it observes unless --mode says enforce: everything passes, and\n" +
 			"events on stdout tell what would have been refused.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			load, err := loader(cmd, e, file, q)
 			if err != nil {

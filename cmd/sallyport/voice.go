@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 )
 
 // This file is the voice of the command: all that it says to a person beside
@@ -29,6 +31,13 @@ func (e env) complain(err error) {
 		return
 	}
 	e.say("%s", msg)
+	var h hinted
+	switch {
+	case errors.As(err, &h):
+		e.hint("%s", h.hint)
+	case errors.Is(err, syscall.EADDRINUSE):
+		e.hint("stop what listens there, or choose another address")
+	}
 }
 
 // many spells a number with its noun: "1 error", "2 errors".
