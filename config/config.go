@@ -193,7 +193,8 @@ type API struct {
 	Name string `key:"name" must:"true" form:"name"`
 	// File of the contract: OpenAPI 3.0 to 3.2 or Swagger 2.0, YAML or JSON.
 	Contract Path `key:"contract" must:"true"`
-	// Files of overlays (OpenAPI Overlay 1.0), applied in this order.
+	// Files of overlays (OpenAPI Overlay 1.0), applied in this order to the
+	// file of the contract, and not to what it refers to in other files.
 	Overlays []Path `key:"overlays"`
 	// URL of the API that is guarded, or a list of URLs of equal servers. A path
 	// in it replaces the base path that callers used. unix:/run/shop.sock is a
@@ -315,8 +316,9 @@ type Names struct {
 	List []string
 }
 
-// A Path is the name of a file. A relative one is meant from the folder of the
-// configuration file, and absolute once loaded.
+// A Path is the name of a file. In the file a relative one is meant from the
+// folder of the file; once loaded, it is told from where Load was told the
+// file, so that faults and events name it as people do.
 type Path string
 
 // A Size is a number of bytes.

@@ -37,20 +37,21 @@ func Load(file string, env func(string) (string, bool)) (*Config, contract.Diagn
 	if err != nil {
 		return nil, contract.Diagnostics{{Pos: contract.Pos{File: file, Line: 1, Col: 1}, Msg: err.Error()}}
 	}
-	dir, err := filepath.Abs(filepath.Dir(file))
-	if err != nil {
-		return nil, contract.Diagnostics{{Pos: contract.Pos{File: file, Line: 1, Col: 1}, Msg: err.Error()}}
+	return parse(file, filepath.Dir(file), src, env)
+}
+
+// cause is an error of a file without the call and the name of the file.
+func cause(err error) error {
+	var perr *os.PathError
+	if errors.As(err, &perr) {
+		return perr.Err
 	}
-	return parse(file, dir, src, env)
+	return err
 }
 
 func read(file string) ([]byte, error) {
 	fault := func(err error) ([]byte, error) {
-		var perr *os.PathError
-		if errors.As(err, &perr) { // the place names the file already
-			err = perr.Err
-		}
-		return nil, fmt.Errorf("cannot read the file: %w", err)
+		return nil, fmt.Errorf("cannot read the file: %w", cause(err)) // the place names it
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -282,7 +283,7 @@ func (d *decoder) providers(c *Config) {
 		} else {
 			p.JWKS = d.path(p.JWKS)
 			if _, err := os.Stat(p.JWKS); err != nil {
-				d.failAt(&p.JWKS, "", "identity.jwks: %v", err)
+				d.failAt(&p.JWKS, "", "identity.jwks: cannot read %s: %v", p.JWKS, cause(err))
 			}
 		}
 	}
