@@ -224,11 +224,20 @@ func (a *App) listen(ctx context.Context, l *config.Listener) error {
 	}
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", l.Address)
 	if err != nil {
-		return fmt.Errorf("listen at %s: %w", l.Address, err)
+		return fmt.Errorf("listen at %s: %w", l.Address, cause(err))
 	}
 	a.undo = append(a.undo, func() { ln.Close() })
 	a.doors = append(a.doors, &door{Door: d, listener: ln, tls: o.Certificates != nil})
 	return nil
+}
+
+// cause is why an address cannot be listened at, without the address.
+func cause(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
 }
 
 // listenAdmin opens the address for operators.
@@ -240,7 +249,7 @@ func (a *App) listenAdmin(ctx context.Context, c *config.Config) error {
 	}
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Admin.Address)
 	if err != nil {
-		return fmt.Errorf("listen at %s for admin: %w", c.Admin.Address, err)
+		return fmt.Errorf("listen at %s for admin: %w", c.Admin.Address, cause(err))
 	}
 	a.undo = append(a.undo, func() { ln.Close() })
 	a.server = a.admin.server()
@@ -505,7 +514,11 @@ func (a *App) tell(c *compiled) {
 func (a *App) tellFaults(ds contract.Diagnostics) {
 	for _, d := range ds {
 		if d.Severity == contract.Fatal {
-			a.log.Error(d.Msg, "place", d.Pos.String(), "hint", d.Hint)
+			at := []any{"place", d.Pos.String()}
+			if d.Hint != "" {
+				at = append(at, "hint", d.Hint)
+			}
+			a.log.Error(d.Msg, at...)
 		}
 	}
 }

@@ -72,6 +72,9 @@ func (ids *identities) prepare(c *config.Config) (*prepared, error) {
 			o.Fetcher, o.Log = ids.fetcher, ids.log
 			made, err := authn.NewIssuer(o)
 			if err != nil {
+				if o.Keys != nil {
+					err = fmt.Errorf("%w (key set %s)", err, c.Identity[i].JWKS)
+				}
 				errs = append(errs, err)
 				continue
 			}
