@@ -6,7 +6,7 @@ BUILD   := $(GO) build -tags $(TAGS) -trimpath
 BIN     := bin/sallyport
 FOR     ?=
 
-.PHONY: run build test check bench fuzz tools deps docs clean
+.PHONY: run build test check bench docs clean
 
 ## run: build and start the demo; needs nothing but Go. FOR=30s ends with a table
 run: build
@@ -16,11 +16,11 @@ run: build
 build:
 	$(BUILD) -ldflags "-s -w" -o $(BIN) ./cmd/sallyport
 
-## test: every test, with the servers that they need; a test that is skipped is an error
+## test: every test; one that is skipped is an error
 test:
 	./.ci/test
 
-## check: what CI runs beside the tests: format, vet, static analysis, seconds of fuzzing
+## check: format, vet, static analysis and seconds of fuzzing; for before a push
 check:
 	./.ci/check
 
@@ -30,7 +30,7 @@ bench:
 
 ## docs: write the pages that are made from code
 docs:
-	$(GO) test ./exchange ./config ./cmd/... -run 'Docs|Page|Reference' -update
+	$(GO) test ./exchange ./config -run 'ReasonsPage|Generated' -update
 
 ## clean: remove what was built
 clean:
