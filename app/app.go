@@ -102,9 +102,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if c == nil {
 		return nil, faults
 	}
-	next, err := a.identity.prepare(c)
-	if err != nil {
-		return nil, err
+	next, bad := a.identity.prepare(c)
+	if len(bad) > 0 {
+		return nil, slices.Concat(faults, bad)
 	}
 	now := compile(c, began, next)
 	now.faults = append(slices.Clone(faults), now.faults...)
@@ -460,10 +460,11 @@ func (a *App) prepare(began time.Time) (*compiled, error) {
 		a.tellFaults(faults)
 		return nil, errors.New("the configuration cannot be used")
 	}
-	ids, err := a.identity.prepare(c)
-	if err != nil {
+	ids, bad := a.identity.prepare(c)
+	if len(bad) > 0 {
 		a.watch.set(old.files, began)
-		return nil, err
+		a.tellFaults(bad)
+		return nil, errors.New("who proves tokens cannot be told")
 	}
 	next := compile(c, began, ids)
 	next.faults = append(slices.Clone(faults), next.faults...)

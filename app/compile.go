@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -113,11 +112,7 @@ func configFiles(c *config.Config) (files []string) {
 		}
 	}
 	if c.File != "" {
-		name := c.File
-		if abs, err := filepath.Abs(name); err == nil {
-			name = abs
-		}
-		files = append(files, name)
+		files = append(files, c.File)
 	}
 	files = append(files, c.SecretFiles...)
 	for i := range c.Listen {
@@ -174,16 +169,16 @@ func address(u *url.URL) string {
 // proven, it is taken for granted that providers for every security scheme will
 // be configured, so that contracts can be checked by themselves.
 func Check(c *config.Config, proven bool) contract.Diagnostics {
-	ids, err := newIdentities(slog.New(slog.DiscardHandler)).prepare(c)
-	if err != nil {
-		return contract.Diagnostics{{Pos: contract.Pos{File: c.File, Line: 1, Col: 1}, Msg: err.Error()}}
+	ids, bad := newIdentities(slog.New(slog.DiscardHandler)).prepare(c)
+	if len(bad) > 0 { // the contracts are looked at all the same
+		ids, proven = &prepared{verifiers: make([]plan.Verifier, len(c.APIs))}, true
 	}
 	if proven {
 		for i := range ids.verifiers {
 			ids.verifiers[i] = new(authn.Verifier) // trusts nobody, and is asked nothing
 		}
 	}
-	return compile(c, time.Now(), ids).faults
+	return append(bad, compile(c, time.Now(), ids).faults...)
 }
 
 // hostsOf are the names of an API's upstream, as URLs of its own have them.

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/plan"
 )
 
@@ -54,16 +54,17 @@ func newIdentities(log *slog.Logger) *identities {
 }
 
 // prepare makes the issuers and verifiers of a configuration, and starts none.
-func (ids *identities) prepare(c *config.Config) (*prepared, error) {
+// It returns no prepared where there are faults, all of which are fatal.
+func (ids *identities) prepare(c *config.Config) (*prepared, contract.Diagnostics) {
 	ids.mu.Lock()
 	defer ids.mu.Unlock()
 	p := &prepared{issuers: map[string]*issuer{}}
 	byName := map[string]*authn.Issuer{}
-	var errs []error
+	var faults contract.Diagnostics
 	for i := range c.Identity {
 		o, err := issuerOptions(&c.Identity[i], p)
 		if err != nil {
-			errs = append(errs, err)
+			faults = append(faults, contract.Diagnostic{Pos: c.Place(&c.Identity[i].JWKS), Msg: err.Error()})
 			continue
 		}
 		key := fmt.Sprintf("%+v %x", o, sha256.Sum256(o.Keys))
@@ -72,10 +73,11 @@ func (ids *identities) prepare(c *config.Config) (*prepared, error) {
 			o.Fetcher, o.Log = ids.fetcher, ids.log
 			made, err := authn.NewIssuer(o)
 			if err != nil {
+				pos := c.Identity[i].Pos
 				if o.Keys != nil {
-					err = fmt.Errorf("%w (key set %s)", err, c.Identity[i].JWKS)
+					pos, err = c.Place(&c.Identity[i].JWKS), fmt.Errorf("%w (key set %s)", err, c.Identity[i].JWKS)
 				}
-				errs = append(errs, err)
+				faults = append(faults, contract.Diagnostic{Pos: pos, Msg: err.Error()})
 				continue
 			}
 			is = &issuer{Issuer: made}
@@ -83,17 +85,20 @@ func (ids *identities) prepare(c *config.Config) (*prepared, error) {
 		p.issuers[key] = is
 		byName[c.Identity[i].Name] = is.Issuer
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	if len(faults) > 0 {
+		return nil, faults
 	}
 	for i := range c.APIs {
 		v, err := ids.verifier(&c.APIs[i], c.Identity, byName)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("api %q: %w", c.APIs[i].Name, err))
+			faults = append(faults, contract.Diagnostic{Pos: c.APIs[i].Pos, Msg: fmt.Sprintf("api %q: %v", c.APIs[i].Name, err)})
 		}
 		p.verifiers = append(p.verifiers, v)
 	}
-	return p, errors.Join(errs...)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return p, nil
 }
 
 // verifier is that of one API. It is a nil interface where there is nothing
