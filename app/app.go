@@ -104,7 +104,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	next, bad := a.identity.prepare(c)
 	if len(bad) > 0 {
-		return nil, slices.Concat(faults, bad)
+		return nil, append(slices.Clone(faults), Check(c, false)...) // with those of contracts
 	}
 	now := compile(c, began, next)
 	now.faults = append(slices.Clone(faults), now.faults...)
@@ -462,17 +462,15 @@ func (a *App) prepare(began time.Time) (*compiled, error) {
 	}
 	ids, bad := a.identity.prepare(c)
 	if len(bad) > 0 {
-		a.watch.set(old.files, began)
+		a.watch.set(union(old.files, union(configFiles(c), keyFiles(c))), began)
 		a.tellFaults(bad)
-		return nil, errors.New("who proves tokens cannot be told")
+		return nil, errors.New("the identity providers cannot be used")
 	}
 	next := compile(c, began, ids)
 	next.faults = append(slices.Clone(faults), next.faults...)
 	// A file that mends what failed may be one that only the new
 	// configuration names.
-	watched := slices.Concat(old.files, next.files)
-	slices.Sort(watched)
-	a.watch.set(slices.Compact(watched), began)
+	a.watch.set(union(old.files, next.files), began)
 	for _, name := range next.broken {
 		// An API that was closed already does not hold up the others.
 		if !slices.Contains(old.broken, name) {

@@ -313,9 +313,22 @@ events: {to: off}
 		r.write("sallyport.yaml", good)
 		r.write("shop.yaml", edition("a"))
 	}
+	// A key set that is none; what mends it is a file that is not in force yet.
+	r.write("keys.json", `{"keys": 3}`)
+	r.write("sallyport.yaml", good+`identity: [{name: id, issuer: "https://id.example", audiences: [shop], algorithms: [ES256], jwks: keys.json}]`)
+	if err := r.Reload(); err == nil || r.guard.Plan() != plan {
+		t.Errorf("a bad key set: error %v, plan changed: %v", err, r.guard.Plan() != plan)
+	}
+	if !strings.Contains(r.log.String(), "sallyport.yaml:8:99") {
+		t.Error("a bad key set: the log does not name its place")
+	}
 	r.write("shop.yaml", edition("b"))
+	r.write("keys.json", keySet)
 	r.until(`{"b":2}`)
 }
+
+// keySet is a key set of one public key.
+const keySet = `{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`
 
 // Every file that is in use is watched: those that the contract refers to,
 // overlays, key sets, secrets. One that is rotated takes effect by itself.
@@ -330,7 +343,7 @@ apis: [{name: shop, contract: shop.yaml, overlays: [overlay.yaml], upstream: "`+
 events: {to: off}
 `, map[string]string{
 		"token":        "a token of enough characters",
-		"keys.json":    `{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`,
+		"keys.json":    keySet,
 		"overlay.yaml": "overlay: 1.0.0\ninfo: {title: o, version: \"1\"}\nactions: [{target: $.info, update: {description: overlaid}}]\n",
 		"shop.yaml":    strings.Replace(edition("a"), "{type: object, properties: {a: {type: integer}}}", `{$ref: "parts.yaml#/item"}`, 1),
 		"parts.yaml":   "item: {type: object, properties: {a: {type: integer}}}\n",

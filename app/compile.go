@@ -122,6 +122,23 @@ func configFiles(c *config.Config) (files []string) {
 	return files
 }
 
+// keyFiles are the files of key sets.
+func keyFiles(c *config.Config) (files []string) {
+	for i := range c.Identity {
+		if k := c.Identity[i].JWKS; k != "" && !strings.Contains(k, "://") {
+			files = append(files, k)
+		}
+	}
+	return files
+}
+
+// union is both lists of names, each name once.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // upstreamOf says how an API's upstream is reached, and the path that is put
 // before an exchange's.
 func upstreamOf(a *config.API) (up gateway.Upstream, path string) {
