@@ -30,6 +30,9 @@ func checkCommand(e env) *cobra.Command {
 			if file == "" && len(contracts) == 0 {
 				return errors.New("give a configuration file with -c, or a contract with --contract")
 			}
+			if len(overlays) > 0 && len(contracts) == 0 {
+				return hinted{errors.New("--overlay goes with --contract"), "a configuration file names the overlays of its APIs itself"}
+			}
 			if format != "text" && format != "json" {
 				return fmt.Errorf("--format: %q is neither text nor json", format)
 			}

@@ -32,6 +32,7 @@ var errTold = errors.New("could not run")
 
 // run does one command and returns its exit status.
 func run(ctx context.Context, e env, args []string) int {
+	askedVersion := false
 	root := &cobra.Command{
 		Use:   "sallyport",
 		Short: "Guard an API by its own contract",
@@ -42,8 +43,14 @@ func run(ctx context.Context, e env, args []string) int {
 		SilenceUsage:  true,
 		// A bare "sallyport" prints the help, and an unknown word is a mistake.
 		Args: knownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if askedVersion {
+				return printVersion(e)
+			}
+			return cmd.Help()
+		},
 	}
+	root.Flags().BoolVar(&askedVersion, "version", false, "print the version, as the command version does")
 	root.SetIn(e.stdin)
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)

@@ -14,10 +14,14 @@ func versionCommand(e env) *cobra.Command {
 		Short: "Print the version, the commit and the toolchain",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(e.stdout, "sallyport %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
+			return printVersion(e)
 		},
 	}
+}
+
+func printVersion(e env) error {
+	_, err := fmt.Fprintf(e.stdout, "sallyport %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
 }
 
 // version is what the toolchain recorded in the binary: the module's version
