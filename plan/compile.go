@@ -304,6 +304,7 @@ func (c *compiler) contract(op *Operation, o *contract.Operation, names []string
 		}
 		op.Responses = append(op.Responses, cr)
 	}
+	c.lostPointers(op)
 	c.redactions(op)
 	c.unreadable(op, o)
 	op.Open = c.openSchema(captures)
@@ -316,6 +317,71 @@ func (c *compiler) contract(op *Operation, o *contract.Operation, names []string
 			c.limitKey(op, l, &l.Keys[j])
 		}
 	}
+}
+
+// lostPointers warns of owners and limits whose value no declared body has: a
+// slip of the pen closes an operation to everyone, or counts all as one.
+func (c *compiler) lostPointers(op *Operation) {
+	var bodies, answers []*Media
+	if op.Body != nil {
+		bodies = op.Body.Media
+	}
+	for _, r := range op.Responses {
+		if r.Status == 0 || r.Status == 2 || r.Status/100 == 2 {
+			answers = append(answers, r.Media...)
+		}
+	}
+	const hint = "look at the contract's schema for how it is spelt"
+	for i := range op.Owners {
+		switch o := &op.Owners[i]; o.In {
+		case policy.InRequest:
+			if !reached(bodies, o.Name) {
+				c.warn(o.pos, hint, "no declared body of %s %s has the owner %s", op.Method, op.Template, o.Name)
+			}
+		case policy.InResponse:
+			if !reached(answers, o.Name) {
+				c.warn(o.pos, hint, "no declared answer of %s %s has the owner %s", op.Method, op.Template, o.Name)
+			}
+		}
+	}
+	for i := range op.Limits {
+		for _, k := range op.Limits[i].Keys {
+			if k.Kind == policy.KeyRequest && !reached(bodies, op.Captures[k.Capture]) {
+				c.warn(op.Limits[i].pos, hint, "limit %q counts by %s, which no declared body of %s %s has", op.Limits[i].Name, op.Captures[k.Capture], op.Method, op.Template)
+			}
+		}
+	}
+}
+
+// reached reports whether a pointer leads somewhere in any of the schemas, or
+// into a part of one that says nothing.
+func reached(ms []*Media, pointer string) bool {
+	for _, m := range ms {
+		if m.Schema == nil || leads(m.Schema, pointer) {
+			return true
+		}
+	}
+	return false
+}
+
+func leads(s *jsonschema.Schema, pointer string) bool {
+	for pointer != "" {
+		var token string
+		token, pointer, _ = strings.Cut(pointer[1:], "/")
+		if pointer != "" {
+			pointer = "/" + pointer
+		}
+		names := s.Declared()
+		next := s.Property(strings.NewReplacer("~1", "/", "~0", "~").Replace(token))
+		if token == "*" || next == nil && len(names) == 0 {
+			next = s.Item()
+		}
+		if next == nil {
+			return len(names) == 0 // nothing is declared here, so nothing is known
+		}
+		s = next
+	}
+	return true
 }
 
 // unreadable says which declared answers will be refused because a control
@@ -388,11 +454,11 @@ func (c *compiler) security(op *Operation, o *contract.Operation) {
 				alt.Scopes = append(alt.Scopes, d.Scopes...)
 				if c.src.Verifier == nil {
 					alt.Unsupported = true
-					c.closed(op, d.Pos, "no identity provider is configured for scheme %q, so that %s is closed to everyone", d.Scheme, name(o))
+					c.closed(op, d.Pos, "configure a provider under identity", "no identity provider is configured for scheme %q, so that %s is closed to everyone", d.Scheme, name(o))
 				}
 			default:
 				alt.Unsupported = true
-				c.closed(op, d.Pos, "scheme %q (%s) cannot be proven, so that %s is closed to those who rely on it", d.Scheme, strings.TrimSpace(s.Type+" "+s.HTTP), name(o))
+				c.closed(op, d.Pos, "offer bearer tokens as well", "scheme %q (%s) cannot be proven, so that %s is closed to those who rely on it", d.Scheme, strings.TrimSpace(s.Type+" "+s.HTTP), name(o))
 			}
 		}
 		op.Security = append(op.Security, alt)
@@ -407,7 +473,7 @@ func (c *compiler) security(op *Operation, o *contract.Operation) {
 
 // closed reports that an operation cannot be called by a way the contract
 // offers.
-func (c *compiler) closed(op *Operation, pos contract.Pos, format string, args ...any) {
+func (c *compiler) closed(op *Operation, pos contract.Pos, hint, format string, args ...any) {
 	switch op.Modes[policy.Authentication] {
 	case policy.Off:
 		return
@@ -415,7 +481,7 @@ func (c *compiler) closed(op *Operation, pos contract.Pos, format string, args .
 		format = strings.Replace(format, "%s is closed", "%s would be closed", 1)
 	}
 	c.diags = append(c.diags, contract.Diagnostic{Severity: contract.Closed, Pos: pos, Msg: fmt.Sprintf(format, args...),
-		Hint: "configure a provider under identity, or set controls: {authentication: observe} for the operation"})
+		Hint: hint + ", or set controls: {authentication: observe} for the operation"})
 }
 
 // name is how diagnostics call an operation.
@@ -461,11 +527,7 @@ func (c *compiler) media(m *contract.Media, dir jsonschema.Direction, captures [
 			cm.Kind = MediaOpaque
 			break
 		}
-		cm.Kind = MediaUnreadable
-		if strings.Contains(m.Type, "xml") {
-			break // the loader has said so
-		}
-		c.unenforced(m.Schema.Pos(), "bodies of this type are refused unless the policy says unread: pass", "the schema of %s is not applied: this media type cannot be read", m.Type)
+		cm.Kind = MediaUnreadable // the loader has said so
 	}
 	return cm
 }

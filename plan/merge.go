@@ -168,6 +168,10 @@ func (m *merger) apply(e *policy.Entry) {
 	op := m.op
 	if e.Mode != nil {
 		for c := range policy.CountControls {
+			if e.Mode.Value > m.op.Modes[c] && m.modes[c].File != "" {
+				m.weakens(e.Mode.Pos, m.modes[c], "mode") // said once for each place, not for each control
+			}
+			m.modes[c] = contract.Pos{}
 			m.mode(c, *e.Mode)
 		}
 	}

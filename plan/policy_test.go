@@ -19,7 +19,11 @@ security: [{token: []}]
 paths:
   /orders/{id}:
     parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
-    get: {operationId: getOrder, tags: [orders], responses: {"200": {description: ok}}}
+    get: {operationId: getOrder, tags: [orders], responses: {"200": {description: ok, content: {application/json: {schema: {type: object, properties: {customer_id: {type: string}}}}}}}}
+    put:
+      operationId: setOrder
+      requestBody: {content: {application/json: {schema: {type: object, properties: {email: {type: string}}}}}}
+      responses: {"200": {description: ok}}
     delete: {operationId: deleteOrder, tags: [orders, admin], responses: {"204": {description: ok}}}
   /open:
     get: {operationId: open, security: [], responses: {"204": {description: ok}}}
@@ -80,7 +84,12 @@ func TestDiagnosticsOfPolicy(t *testing.T) {
 			`- {on: ["operation:getOrder"], owner: {at: "path:user", is: principal.subject}}`, "stands in parameter \"user\", which it does not have"},
 		{"a limit by a parameter that is not there",
 			`- {on: ["operation:getOrder"], limits: [{name: a, per: "query:user", rate: 1/s}]}`, "counts by parameter \"user\", which it does not have"},
-		{"what nothing protects is listed", `- {on: ["*"], mode: enforce}`, "a.yaml:10:5: warning: operation open requires no one to sign in"},
+		{"a mode for all controls is told once", "- {on: [\"*\"], mode: enforce}\n- {on: [\"operation:getOrder\"], mode: observe}", "warning: mode weakens sallyport.yaml:1:15\n\thint: remove one of the two, if this is not meant"},
+		{"an owner that no answer has", `- {on: ["operation:getOrder"], owner: {at: "response:/custmer_id", is: principal.subject}}`,
+			"no declared answer of GET /orders/{id} has the owner /custmer_id"},
+		{"a limit by what no body has", `- {on: ["operation:setOrder"], limits: [{name: a, per: "request:/emial", rate: 1/s}]}`,
+			"limit \"a\" counts by /emial, which no declared body of PUT /orders/{id} has"},
+		{"what nothing protects is listed", `- {on: ["*"], mode: enforce}`, "a.yaml:14:5: warning: operation open requires no one to sign in"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, ds := compile(t, tt.policy)
