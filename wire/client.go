@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -118,6 +119,7 @@ type upstreamConn struct {
 	used   bool // has served a request before
 	since  time.Time
 	quiet  bool
+	full   bool // the last read filled its room, so that more may lie behind it
 	peekFn func(uintptr)
 
 	// A small request and the beginning of its answer; see ask.
@@ -269,7 +271,11 @@ func (c *Client) RoundTrip(ctx context.Context, req *UpstreamRequest, resp *Resp
 		u, err := c.take(ctx, fresh, now)
 		if err != nil {
 			c.inFlight.Add(-1)
-			c.health.failed(err, time.Now())
+			if callers(ctx, err) {
+				c.health.failed(nil, time.Time{})
+			} else {
+				c.health.failed(err, time.Now())
+			}
 			return err
 		}
 		w := c.works.Get().(*upstreamWork)
@@ -290,13 +296,20 @@ func (c *Client) RoundTrip(ctx context.Context, req *UpstreamRequest, resp *Resp
 			continue
 		}
 		c.inFlight.Add(-1)
-		if stale && reused {
+		if stale && reused || callers(ctx, err) {
 			c.health.failed(nil, time.Time{}) // a kept connection that ended is no sign of ill health
 		} else {
 			c.health.failed(err, time.Now())
 		}
 		return err
 	}
+}
+
+// callers reports whether a request failed by its caller, who went away or
+// whose body broke off, which says nothing of the upstream.
+func callers(ctx context.Context, err error) bool {
+	var own *streamFault
+	return errors.As(err, &own) || errors.Is(ctx.Err(), context.Canceled)
 }
 
 func idempotent(method string) bool {
@@ -322,7 +335,8 @@ func (c *Client) take(ctx context.Context, fresh bool, now time.Time) (*upstream
 		// this request; an end means that it cannot be sent.
 		// Under load, when a connection rests for less than a
 		// millisecond, the look is spared.
-		if rest := now.Sub(u.since); rest < time.Millisecond || rest < c.opt.IdleTimeout && u.silent() {
+		// Over TLS bytes may lie decrypted, where they cost no call to find.
+		if rest := now.Sub(u.since); rest < time.Millisecond && !u.tls || rest < c.opt.IdleTimeout && u.silent() {
 			c.reused.Add(1)
 			return u, nil
 		}
@@ -507,10 +521,20 @@ func (c *Client) reap() {
 
 // silent reports whether the upstream has neither sent anything nor closed.
 func (u *upstreamConn) silent() bool {
-	if u.raw == nil {
-		return true
+	if u.tls && !u.emptyTLS() {
+		return false
 	}
-	return u.raw.Control(u.peekFn) == nil && u.quiet
+	return u.raw == nil || u.raw.Control(u.peekFn) == nil && u.quiet
+}
+
+// emptyTLS reports whether TLS holds nothing that it has read from the socket
+// and not given out. A read whose deadline is over looks at that alone.
+func (u *upstreamConn) emptyTLS() bool {
+	u.readBy, u.exact = time.Time{}, false
+	u.nc.SetReadDeadline(time.Unix(1, 0))
+	var b [1]byte
+	n, err := u.nc.Read(b[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // ask writes msg and reads what answers it, as the runtime calls it; false
@@ -526,7 +550,7 @@ func (u *upstreamConn) ask(fd uintptr) bool {
 	if again(err) {
 		return false
 	}
-	u.got, u.failed = n, err
+	u.got, u.failed, u.full = n, err, n == len(u.into)
 	return true
 }
 
@@ -551,6 +575,7 @@ func (u *upstreamConn) extendWriteBy(now time.Time) {
 func (u *upstreamConn) read(p []byte) (int, error) {
 	u.extendReadBy(time.Now(), u.c.opt.BodyTimeout)
 	n, err := u.nc.Read(p)
+	u.full = n == len(p)
 	if n > 0 || err == nil {
 		return n, nil
 	}
@@ -593,7 +618,7 @@ func (r *Response) roundTrip(ctx context.Context, req *UpstreamRequest, now time
 		if complete, err = r.sendStream(head, req); err != nil {
 			var own *streamFault
 			if errors.As(err, &own) {
-				return false, own.error // the caller's body broke off: the request is aborted
+				return false, own // the caller's body broke off: the request is aborted
 			}
 		}
 		setBy(time.Now())
@@ -868,6 +893,7 @@ func (r *Response) readHead() (stale bool, err error) {
 		}
 		n, err := u.nc.Read(w.in[w.b.w:u.c.opt.Head])
 		w.b.w += n
+		u.full = w.b.w == u.c.opt.Head
 		if n == 0 && err != nil {
 			err = readFault(err)
 			return w.b.w == 0 && !errors.Is(err, ErrTimeout), err
@@ -1014,7 +1040,9 @@ func (r *Response) Close() {
 	}
 	b := &r.w.b
 	u := r.conn
-	keep := r.keep && b.done && b.err == nil && b.r == b.w
+	// A read that took all that it had room for may have left bytes behind
+	// the answer, which the next one must not begin with.
+	keep := r.keep && b.done && b.err == nil && b.r == b.w && (!u.full || u.silent())
 	r.release()
 	u.c.inFlight.Add(-1)
 	if keep {

@@ -51,7 +51,14 @@ func RequestReason(err error) exchange.Reason {
 
 // UpstreamReason is the reason that stands for an error of [Client.RoundTrip]
 // or of reading a [Response].
+//
+// Where it was the request's stream that failed, the reason is that of
+// [RequestReason]: it is no fault of the upstream.
 func UpstreamReason(err error) exchange.Reason {
+	var own *streamFault
+	if errors.As(err, &own) {
+		return RequestReason(own.error)
+	}
 	switch {
 	case err == nil:
 		return exchange.OK

@@ -171,6 +171,7 @@ func (s *streamer) splice(b *body, now time.Time) (done bool, err error) {
 		up.extendReadBy(now, up.c.opt.BodyTimeout)
 		w.lim = io.LimitedReader{R: up.nc, N: min(s.left, 4*maxWrite)}
 		n, err := to.ReadFrom(&w.lim)
+		up.full = true // no more was asked for than belongs to the body
 		w.sent += n
 		s.left -= n
 		if tookErr := b.took(n); tookErr != nil {
