@@ -34,6 +34,18 @@ func (a *admin) setToken(token string) {
 	a.token.Store(&sum)
 }
 
+// changeToken is setToken for an address that is open already. Where others
+// than this machine can reach it, it goes on asking for the token that it has:
+// the configuration that does without one is for an address of the next start.
+func (a *admin) changeToken(token string) {
+	if token == "" && a.listener != nil {
+		if at, ok := a.listener.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
+			return
+		}
+	}
+	a.setToken(token)
+}
+
 // permitted reports whether the request has the token. Hashes are compared, so
 // that the time it takes tells nothing of the token, its length included.
 func (a *admin) permitted(r *http.Request) bool {

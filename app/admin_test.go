@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -84,5 +85,27 @@ func TestG2AdminAnswersOnlyItsOwnHosts(t *testing.T) {
 	a.ServeHTTP(w, r)
 	if w.Code != 503 || w.Body.String() != "draining\n" {
 		t.Errorf("not ready: %d %q", w.Code, w.Body)
+	}
+}
+
+// T1: a reload cannot leave an address open that others reach, by a
+// configuration that listens elsewhere after the next start and asks for nothing.
+func TestT1ReloadKeepsTheTokenOfAnOpenAddress(t *testing.T) {
+	for address, want := range map[string]int{"0.0.0.0:0": 401, "127.0.0.1:0": 200} {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		a := &admin{listener: l, metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { plain(w, 200, "metrics") })}
+		a.setToken("a long enough token")
+		a.changeToken("")
+		r := httptest.NewRequest("GET", "/metrics", nil)
+		r.Host = "localhost"
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("at %s, reloaded without a token: %d, want %d", address, w.Code, want)
+		}
 	}
 }
