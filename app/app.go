@@ -439,7 +439,7 @@ func (a *App) reload(asked bool) error {
 	old := a.current.Load()
 	a.guard.Swap(next.plan)
 	a.identity.commit(next.identity)
-	a.admin.setToken(string(next.config.Admin.Token))
+	a.admin.changeToken(string(next.config.Admin.Token))
 	a.current.Store(next)
 	a.watch.set(next.files, began)
 	a.tell(next)
