@@ -203,6 +203,9 @@ func (c *Conn) await(first bool) bool {
 		if !first {
 			c.extendReadBy(time.Now(), c.srv.opt.IdleTimeout)
 		}
+		if c.state.Load() == stateWoken {
+			return false // its deadline has just been moved away
+		}
 		n, err := c.nc.Read(c.one[:])
 		if err != nil || n == 0 {
 			return false
@@ -228,6 +231,9 @@ func (c *Conn) await(first bool) bool {
 			return false
 		}
 		c.setReadBy(time.Now().Add(c.srv.opt.IdleTimeout - probeAfter))
+		if c.state.Load() == stateWoken {
+			return c.lastChance() // the deadline that woke it has just been moved away
+		}
 	}
 }
 
