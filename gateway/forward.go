@@ -16,16 +16,20 @@ func (d *Door) forward(w *work, p *guard.Pass, m *guard.Message, up *upstream, p
 	req := &w.req
 	*req = p.Request
 	req.Remote, req.Header = peer, m.Header
-	if chain >= 0 {
-		w.text = appendChain(w.text[:0], p.Request.Header, chain, at)
-		n := len(w.text)
+	// Where nothing was believed, such as behind a proxy that wrote no address,
+	// nothing goes on.
+	if chain >= 0 || m.Header.Count(exchange.XForwardedFor) > 0 {
 		h := w.believed[:0]
 		for i := range m.Header {
 			if m.Header[i].ID != exchange.XForwardedFor {
 				h = append(h, m.Header[i])
 			}
 		}
-		h = append(h, exchange.F(exchange.XForwardedFor, w.text[:n:n]))
+		if chain >= 0 {
+			w.text = appendChain(w.text[:0], p.Request.Header, chain, at)
+			n := len(w.text)
+			h = append(h, exchange.F(exchange.XForwardedFor, w.text[:n:n]))
+		}
 		req.Header, w.believed = h, h
 	}
 	n := len(w.text)

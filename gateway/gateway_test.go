@@ -371,16 +371,17 @@ func TestF3EventNamesTheCaller(t *testing.T) {
 	}))
 	defer up.Close()
 	for _, c := range []struct {
-		trusted      []netip.Prefix
-		caller, told string
+		trusted            []netip.Prefix
+		sent, caller, told string
 	}{
-		{nil, "127.0.0.1", "127.0.0.1"},
-		{[]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "203.0.113.9", "203.0.113.9, 127.0.0.1"},
+		{nil, "6.6.6.6, 203.0.113.9", "127.0.0.1", "127.0.0.1"},
+		{[]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "6.6.6.6, 203.0.113.9", "203.0.113.9", "203.0.113.9, 127.0.0.1"},
+		{[]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "6.6.6.6, unknown", "127.0.0.1", "127.0.0.1"},
 	} {
 		x := open(t, up.Listener.Addr().String(), options{listener: gateway.Listener{Trusted: c.trusted}})
 		protocols(t, func(t *testing.T, cl *http.Client) {
 			n := len(x.events.Events())
-			if _, b := do(t, cl, "GET", "http://"+x.addr+"/items/1", "", "X-Forwarded-For", "6.6.6.6, 203.0.113.9"); b != c.told {
+			if _, b := do(t, cl, "GET", "http://"+x.addr+"/items/1", "", "X-Forwarded-For", c.sent); b != c.told {
 				t.Errorf("the upstream was told %q, want %q", b, c.told)
 			}
 			x.reasons(n + 1)
