@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/exchange"
@@ -355,7 +356,7 @@ func (p *Pass) entryOf(v *jsonschema.Violation, otherwise string) string {
 	if v.Pos.File == "" {
 		return otherwise
 	}
-	return v.Pos.File + ":" + itoa(v.Pos.Line)
+	return v.Pos.File + ":" + strconv.Itoa(v.Pos.Line)
 }
 
 // judgeUndeclared says which properties a caller may not set.

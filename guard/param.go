@@ -499,18 +499,22 @@ func appendQuery(dst, s []byte) []byte {
 // header checks one declared header.
 func (p *Pass) header(prm *plan.Param) bool {
 	value, n := p.headerValue(prm.Lower)
-	msg := ""
+	msg := p.once(prm, value, n, false)
+	return msg != "" && p.misfit(exchange.RequestHeader, "header", prm, msg)
+}
+
+// once checks a value of which there may be one: n says how many there are. It
+// returns what is wrong, or "".
+func (p *Pass) once(prm *plan.Param, value []byte, n int, encoded bool) string {
 	switch {
 	case n == 0 && !prm.Required:
-		return false
+		return ""
 	case n == 0:
-		msg = "is required"
+		return "is required"
 	case n > 1:
-		msg = "stands more than once"
-	default:
-		msg = p.single(prm, value, false)
+		return "stands more than once"
 	}
-	return msg != "" && p.misfit(exchange.RequestHeader, "header", prm, msg)
+	return p.single(prm, value, encoded)
 }
 
 // headerValue returns the last field of a name, which is in lower case, and how
@@ -560,17 +564,7 @@ func (p *Pass) cookie(prm *plan.Param) bool {
 			}
 		}
 	}
-	msg := ""
-	switch {
-	case n == 0 && !prm.Required:
-		return false
-	case n == 0:
-		msg = "is required"
-	case n > 1:
-		msg = "stands more than once"
-	default:
-		msg = p.single(prm, value, true)
-	}
+	msg := p.once(prm, value, n, true)
 	return msg != "" && p.misfit(exchange.RequestParameter, "cookie", prm, msg)
 }
 

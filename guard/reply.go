@@ -540,8 +540,6 @@ func hitOf(c policy.Control, r exchange.Reason, observed bool, entry, at string)
 	return event.Hit{Control: c.String(), Reason: r, Observed: observed, Entry: entry, At: at}
 }
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 // pseudonym returns what stands for a subject in events.
 func (p *Pass) pseudonym(a *authn.Principal) string { return a.Pseudonym(p.g.pseudo) }
 
@@ -643,7 +641,7 @@ func (p *Pass) optionsReply() Reply {
 		}
 		p.addOther(acah, hs+"Authorization, Content-Type")
 		if c.MaxAge > 0 {
-			p.addOther(acma, itoa(int(c.MaxAge/time.Second)))
+			p.addOther(acma, strconv.Itoa(int(c.MaxAge/time.Second)))
 		}
 	}
 	return Reply{Status: 204, Header: p.fields, Ours: true}
