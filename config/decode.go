@@ -97,7 +97,7 @@ func (d *decoder) written(field any) bool {
 // structure decodes an object into a struct. what names it in messages.
 func (d *decoder) structure(n document.Node, v reflect.Value, what string) {
 	if !n.IsObject() {
-		d.fail(n, "", "%s: this is %s, not keys with values", title(what), kind(n))
+		d.fail(n, "", "%s: this is %s, not keys with values", title(what), n.Kind().InWords())
 		return
 	}
 	t := v.Type()
@@ -267,7 +267,7 @@ func (d *decoder) list(n document.Node, v reflect.Value, tag reflect.StructTag, 
 	}
 	switch {
 	case !n.IsArray():
-		d.fail(n, "", "%s: this is %s, not a list", what, kind(n))
+		d.fail(n, "", "%s: this is %s, not a list", what, n.Kind().InWords())
 		return
 	case n.Len() == 0 && tag.Get("must") != "":
 		d.fail(n, "", "%s: the list is empty", what)
@@ -297,7 +297,7 @@ type member struct {
 
 func (d *decoder) stringMap(n document.Node, v reflect.Value, what string) {
 	if !n.IsObject() {
-		d.fail(n, "", "%s: this is %s, not keys with values", what, kind(n))
+		d.fail(n, "", "%s: this is %s, not keys with values", what, n.Kind().InWords())
 		return
 	}
 	m := make(map[string]string, n.Len())
@@ -316,7 +316,7 @@ func (d *decoder) text(n document.Node, what string) (string, bool) {
 		if n.IsNumber() || n.IsBool() {
 			hint = fmt.Sprintf("write %q", clip(n.Text()))
 		}
-		d.fail(n, hint, "%s: this is %s, not a string", what, kind(n))
+		d.fail(n, hint, "%s: this is %s, not a string", what, n.Kind().InWords())
 		return "", false
 	}
 	s := n.Text()
@@ -344,7 +344,7 @@ func (d *decoder) enum(n document.Node, tag reflect.StructTag, what string) (int
 	if i >= 0 && (n.IsString() || n.IsNumber()) {
 		return i, true
 	}
-	got, hint := kind(n), ""
+	got, hint := n.Kind().InWords(), ""
 	if n.IsString() || n.IsNumber() || n.IsBool() {
 		got = strconv.Quote(clip(n.Text()))
 		if w := policy.Nearest(n.Text(), ws); w != "" {
@@ -455,7 +455,7 @@ func (d *decoder) secret(n document.Node, v reflect.Value, what string) {
 	}
 	if !n.IsString() {
 		d.broken[v.Addr().Interface()] = true
-		d.fail(n, hint, "%s: this is %s, not a secret", what, kind(n))
+		d.fail(n, hint, "%s: this is %s, not a secret", what, n.Kind().InWords())
 		return
 	}
 	if raw := d.x.raw.Root().At(n.Pointer()); !strings.Contains(raw.Text(), "${") {
@@ -498,7 +498,7 @@ func (d *decoder) names(n document.Node, v reflect.Value, tag reflect.StructTag,
 	case n.IsString():
 		d.fail(n, fmt.Sprintf("write [%s], or any to accept all", n.Text()), "%s: %q stands alone; this is a list", what, clip(n.Text()))
 	case !n.IsArray():
-		d.fail(n, "", "%s: this is %s, not a list or the word any", what, kind(n))
+		d.fail(n, "", "%s: this is %s, not a list or the word any", what, n.Kind().InWords())
 	case n.Len() == 0:
 		d.fail(n, "write any to accept all", "%s: the list is empty, so that nothing would be accepted", what)
 	}
@@ -567,23 +567,6 @@ func (d *decoder) prefix(n document.Node, v reflect.Value, what string) {
 		return
 	}
 	v.Set(reflect.ValueOf(p))
-}
-
-// kind says in words what a value is.
-func kind(n document.Node) string {
-	switch n.Kind() {
-	case document.Array:
-		return "a list"
-	case document.Object:
-		return "an object"
-	case document.String:
-		return "a string"
-	case document.Number:
-		return "a number"
-	case document.Bool:
-		return "true or false"
-	}
-	return "nothing"
 }
 
 // clip shortens what a message quotes.

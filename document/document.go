@@ -51,6 +51,23 @@ const (
 	Object
 )
 
+// InWords says what a value of the kind is, as messages to people do.
+func (k Kind) InWords() string {
+	switch k {
+	case Array:
+		return "a list"
+	case Object:
+		return "an object"
+	case String:
+		return "a string"
+	case Number:
+		return "a number"
+	case Bool:
+		return "true or false"
+	}
+	return "nothing"
+}
+
 // String returns the JSON name of the type: "null", "boolean", "number", …
 func (k Kind) String() string {
 	return [...]string{"nothing", "null", "boolean", "number", "string", "array", "object"}[k]

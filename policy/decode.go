@@ -26,7 +26,7 @@ func Decode(n document.Node) (*Policy, contract.Diagnostics) {
 		return p, nil
 	}
 	if !n.IsArray() {
-		d.fail(n, `begin each with "- on: [...]"`, "policy: this is %s, not a list of entries", kind(n))
+		d.fail(n, `begin each with "- on: [...]"`, "policy: this is %s, not a list of entries", n.Kind().InWords())
 		return p, d.ds
 	}
 	if n.Len() > MaxEntries {
@@ -515,26 +515,9 @@ func object[T any](d *decoder, n document.Node, what string, fields []field[T], 
 	return true
 }
 
-// kind says in words what a value is.
-func kind(n document.Node) string {
-	switch n.Kind() {
-	case document.Array:
-		return "a list"
-	case document.Object:
-		return "an object"
-	case document.String:
-		return "a string"
-	case document.Number:
-		return "a number"
-	case document.Bool:
-		return "true or false"
-	}
-	return "nothing"
-}
-
 func (d *decoder) isObject(n document.Node, what string) bool {
 	if !n.IsObject() {
-		d.fail(n, "", "%s: this is %s, not keys with values", what, kind(n))
+		d.fail(n, "", "%s: this is %s, not keys with values", what, n.Kind().InWords())
 		return false
 	}
 	return true
@@ -543,7 +526,7 @@ func (d *decoder) isObject(n document.Node, what string) bool {
 // list returns the elements of a list that is not empty.
 func (d *decoder) list(n document.Node, what string) []document.Node {
 	if !n.IsArray() {
-		d.fail(n, "", "%s: this is %s, not a list", what, kind(n))
+		d.fail(n, "", "%s: this is %s, not a list", what, n.Kind().InWords())
 		return nil
 	}
 	if n.Len() == 0 {
@@ -572,7 +555,7 @@ func (d *decoder) texts(n document.Node, what string) []document.Node {
 
 func (d *decoder) text(n document.Node, what string) (string, bool) {
 	if !n.IsString() {
-		d.fail(n, "", "%s: this is %s, not a string", what, kind(n))
+		d.fail(n, "", "%s: this is %s, not a string", what, n.Kind().InWords())
 		return "", false
 	}
 	return n.Text(), true
@@ -596,7 +579,7 @@ func (d *decoder) enum(n document.Node, what string, values []string) (int, bool
 		if v := Nearest(n.Text(), values); v != "" && n.IsString() {
 			hint = fmt.Sprintf("did you mean %s?", v)
 		}
-		got := kind(n)
+		got := n.Kind().InWords()
 		if n.Kind() != document.Null && n.Text() != "" {
 			got = strconv.Quote(clip(n.Text()))
 		}
