@@ -254,7 +254,7 @@ func (c *compiler) classNames() []string {
 // operation applies the policy to an operation.
 func (c *compiler) operation(o *contract.Operation) *Operation {
 	op := &Operation{
-		API: c.into, Index: len(c.plan.Operations), ID: o.ID, Method: o.Method, Template: o.Path, Tags: o.Tags, Deprecated: o.Deprecated,
+		API: c.into, Index: len(c.plan.Operations), ID: o.ID, Method: o.Method, Template: o.Path, Tags: o.Tags,
 		MaxRequest: 1 << 20, MaxResponse: 8 << 20, Undeclared: policy.DenyThem, ReadOnly: policy.DenyThem,
 		Strip: policy.StripThem, WriteOnly: policy.StripThem, Detail: true,
 	}

@@ -45,7 +45,7 @@ func (c *compiler) parameters(op *Operation, o *contract.Operation, names []stri
 
 // parameter compiles one parameter.
 func (c *compiler) parameter(p *contract.Parameter, dir jsonschema.Direction) *Param {
-	cp := &Param{Name: p.Name, Lower: strings.ToLower(p.Name), Required: p.Required, AllowEmpty: p.AllowEmpty, Deprecated: p.Deprecated,
+	cp := &Param{Name: p.Name, Lower: strings.ToLower(p.Name), Required: p.Required, AllowEmpty: p.AllowEmpty,
 		Explode: p.Explode, Types: jsonschema.String, Entry: where(p.Pos)}
 	switch {
 	case p.Content != nil:

@@ -79,13 +79,12 @@ type Upstream struct {
 
 // An Operation is what both doors check of one operation.
 type Operation struct {
-	API        *API
-	Index      int
-	ID         string
-	Method     string
-	Template   string
-	Tags       []string
-	Deprecated bool
+	API      *API
+	Index    int
+	ID       string
+	Method   string
+	Template string
+	Tags     []string
 
 	Modes   [policy.CountControls]policy.Mode
 	Entries [policy.CountControls]string // file:line of what set each control
@@ -223,7 +222,6 @@ type Param struct {
 	Lower       string // of headers: the name in lower case
 	Required    bool
 	AllowEmpty  bool
-	Deprecated  bool
 	Style       Style
 	Explode     bool
 	Shape       Shape
